@@ -1,0 +1,66 @@
+"""Every check of the project, in order; run by `make test` and `.ci/run`.
+
+Exported package and notebooks agree, README agrees with the index, every cell of every notebook runs (then the slow
+ones), and a wheel works outside the checkout. Prints a line a check; the last line counts them.
+"""
+import os, shutil, subprocess, sys, tempfile, time, venv
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+env = {**os.environ, 'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}', 'OMP_NUM_THREADS': '1',
+       'PYTHONDONTWRITEBYTECODE': '1', 'WANDB_MODE': 'offline', 'GRADIO_ANALYTICS_ENABLED': 'False', 'MPLBACKEND': 'agg'}
+results = []
+
+def check(name, *commands, cwd=root):
+    "Run shell commands in turn; the check fails at the first that does not exit with 0, and shows the end of its output."
+    start = time.time()
+    for command in commands:
+        done = subprocess.run(command, shell=True, cwd=cwd, env=env, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode: break
+    ok = done.returncode == 0
+    print(f'{"ok    " if ok else "FAILED"} {name}  ({time.time() - start:.0f} s)', flush=True)
+    if not ok: print(f'  $ {command}\n' + '\n'.join('  | ' + line for line in done.stdout.splitlines()[-60:]), flush=True)
+    results.append(ok)
+    return ok
+
+def notebooks(slow):
+    "Test all notebooks, two at a time, with their slow cells or without."
+    names = sorted(nb.name for nb in (root/'nbs').glob('*.ipynb') if not slow or '"#| slow' in nb.read_text(encoding='utf-8'))
+    flags = ' --flags slow' if slow else ''
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda n: check(f'{n}{", slow cells too" if slow else ""}',
+                                      f'nbdev_test --path nbs/{n} --n_workers 0 --do_print{flags}'), names))
+
+def wheel():
+    "Build a wheel, install it into an empty environment and use it from another folder."
+    with tempfile.TemporaryDirectory() as tmp:
+        tmp = Path(tmp)
+        if not check('a wheel is built', f'"{sys.executable}" -m pip wheel --quiet --no-deps --wheel-dir "{tmp}" .'): return
+        venv.create(tmp/'env', with_pip=True)
+        python, away = tmp/'env'/'bin'/'python', tmp/'away'
+        away.mkdir()
+        voice = shutil.copy(root/'vox2trumpet/assets/voices/vocadito_14.flac', away/'my voice.flac')
+        torch = subprocess.run([sys.executable, '-c', 'import torch; print(torch.__version__)'], capture_output=True, text=True).stdout.strip()
+        if not check('the wheel installs into an empty environment',
+                     f'"{python}" -m pip install --quiet --constraint "{root}/constraints.txt" torch=={torch} {cpu_wheels(torch)}',
+                     f'"{python}" -m pip install --quiet --constraint "{root}/constraints.txt" "{tmp}"/*.whl', cwd=away): return
+        check('transfer works outside the checkout', f'"{tmp}/env/bin/vox2trumpet" transfer "{voice}" trumpet.wav --plot trumpet.png',
+              f'"{python}" -c "{same_length}"', cwd=away)
+        check('import vox2trumpet takes neither torch nor torchaudio',
+              f'''"{python}" -c "import sys, vox2trumpet; assert not {{'torch', 'torchaudio'}} & set(sys.modules)"''', cwd=away)
+
+def cpu_wheels(torch): return '--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
+same_length = ("import soundfile as sf; a, b = sf.info('my voice.flac'), sf.info('trumpet.wav'); "
+               "assert b.frames == round(a.frames*b.samplerate/a.samplerate), (a.frames, b.frames); assert abs(sf.read('trumpet.wav')[0]).max() > .01")
+
+check('nbdev_export leaves no difference', 'nbdev_export', 'git diff --exit-code -- vox2trumpet')
+check('nbdev_clean leaves no difference', 'nbdev_clean', 'git diff --exit-code -- nbs')
+check('README.md is the text of index.ipynb', f'"{sys.executable}" .ci/readme.py', 'git diff --exit-code -- README.md')
+notebooks(slow=False)
+notebooks(slow=True)
+wheel()
+check('the tests leave no file behind', 'test -z "$(git status --porcelain)" || { git status --short; exit 1; }')
+print(f'{sum(results)} passed, {len(results) - sum(results)} failed')
+sys.exit(not all(results))

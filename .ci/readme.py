@@ -1,0 +1,15 @@
+"Write README.md from nbs/index.ipynb: its text, its code and its printed results; hidden cells left out."
+from pathlib import Path
+import os, nbformat
+from nbconvert import MarkdownExporter
+
+root = Path(__file__).resolve().parent.parent
+nb = nbformat.read(root/'nbs'/'index.ipynb', as_version=4)
+front = [c.source for c in nb.cells if c.cell_type == 'raw']
+nb.cells = [c for c in nb.cells if c.cell_type != 'raw' and not c.source.startswith(('#| hide', '#|hide', '#| default_exp'))]
+for c in nb.cells:
+    if c.cell_type == 'code': c.source = '\n'.join(l for l in c.source.splitlines() if not l.startswith('#|'))
+text, _ = MarkdownExporter().from_notebook_node(nb)
+new = root/'README.md.new'
+new.write_text('\n\n'.join([*front, text.strip()]) + '\n', encoding='utf-8')
+os.replace(new, root/'README.md')
