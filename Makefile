@@ -11,7 +11,7 @@ CPU_WHEELS = https://download.pytorch.org/whl/cpu
 
 BIN  = .venv/bin
 PIP  = $(BIN)/python -m pip --disable-pip-version-check
-INSTALL = $(PIP) install --quiet --constraint constraints.txt
+INSTALL = $(PIP) install -qq --constraint constraints.txt
 TORCH_VERSION = $(shell sed -n 's/^torch==//p' constraints.txt)
 USE = .venv/use-$(TORCH)
 DEV = .venv/dev-$(TORCH)
@@ -19,7 +19,7 @@ SETUP = settings.ini setup.py constraints.txt
 
 # PyPI's Linux wheel of torch brings gigabytes of CUDA; the CPU build is called +cpu and has its own index.
 ifeq ($(shell uname -s)-$(TORCH),Linux-cpu)
-  TORCH_SPEC = "torch==$(TORCH_VERSION)+cpu" --retries 1 --extra-index-url $(CPU_WHEELS)
+  TORCH_SPEC = "torch==$(TORCH_VERSION)+cpu" --retries 0 --extra-index-url $(CPU_WHEELS)
 else
   TORCH_SPEC = "torch==$(TORCH_VERSION)"
 endif

@@ -51,7 +51,7 @@ def wheel():
         check('import vox2trumpet takes neither torch nor torchaudio',
               f'''"{python}" -c "import sys, vox2trumpet; assert not {{'torch', 'torchaudio'}} & set(sys.modules)"''', cwd=away)
 
-def cpu_wheels(torch): return '--retries 1 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
+def cpu_wheels(torch): return '--retries 0 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
 same_length = ("import soundfile as sf; a, b = sf.info('my voice.flac'), sf.info('trumpet.wav'); "
                "assert b.frames == round(a.frames*b.samplerate/a.samplerate), (a.frames, b.frames); assert abs(sf.read('trumpet.wav')[0]).max() > .01")
 
