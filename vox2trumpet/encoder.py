@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin', 'first_cent', 'bin_hz', 'read_blocks',
            'load_audio', 'save_audio', 'framed', 'a_weight', 'loudness', 'posterior', 'octave_check', 'Viterbi',
-           'refine', 'fill', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file']
+           'refine', 'fill', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file', 'runs', 'hysteresis',
+           'is_mains', 'voiced_gate', 'best_octave', 'loudness_map', 'Fitted', 'fit']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
@@ -210,7 +211,7 @@ def posterior(
     x = x - x.mean(-1, keepdim=True)
     std = x.std(-1, keepdim=True)
     p, loud = x.new_zeros(len(x), 360), torch.nonzero(std[:, 0] > 1e-5)[:, 0]
-    for i in loud.split(batch):
+    for i in loud.split(batch) if len(loud) else ():
         h = x[i] / std[i]
         h = F.pad(h, (2, 2)).reshape(len(h), -1, 4).transpose(1, 2)      # (batch, 4, 257)
         for K, bias, sign, offset, n in layers:
@@ -401,3 +402,156 @@ def encode_file(
         loud = torch.cat([_frame_loudness(x, sr) for x in framed(read_blocks(path, sr), 512, hop)])
     f0, per = pitch_stream(told(read_blocks(path, crepe_sr)), hop * crepe_sr / sr, model, **kwargs)
     return Features(_fit_frames(f0, len(loud)), _fit_frames(per, len(loud)), loud)
+
+# %% ../nbs/01_encoder.ipynb #bc226d2f
+def runs(
+    mask: np.ndarray, # bool, (frames,)
+) -> np.ndarray: # (runs, 2): first frame, frame after the last
+    "Where a mask is on"
+    d = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return np.stack([np.flatnonzero(d == 1), np.flatnonzero(d == -1)], 1)
+
+# %% ../nbs/01_encoder.ipynb #4f34a66d
+def hysteresis(
+    low: np.ndarray,   # bool, (frames,): may stay open
+    high: np.ndarray,  # bool, (frames,): opens
+) -> np.ndarray: # bool, (frames,)
+    "The runs of `low` in which `high` occurs"
+    out = np.zeros_like(low)
+    for a, b in runs(low): out[a:b] = high[a:b].any()
+    return out
+
+# %% ../nbs/01_encoder.ipynb #26320b45
+def is_mains(
+    f0: np.ndarray, # Hz, (frames,) of one run
+) -> bool:
+    "A pitch that stands still on a multiple of 50 or 60 Hz is hum, not a voice"
+    if len(f0) < 20: return False
+    c = 1200 * np.log2(f0)
+    mid = np.median(c)
+    if np.median(np.abs(c - mid)) > 4: return False
+    return any(abs(mid - 1200 * np.log2(k * mains)) < 20 for mains in (50, 60) for k in (1, 2, 3))
+
+# %% ../nbs/01_encoder.ipynb #40066b99
+def voiced_gate(
+    x: Features,             # of one file
+    on: float = .55, off: float = .3,    # periodicity that opens, that keeps open
+    above: float = 6.,       # dB over the noise floor that opens (half of it keeps open)
+    depth: float = 45.,      # dB under the voice's level where notes end at the latest
+    shortest: int = 6,       # frames; anything shorter is no note
+    bridge: int = 8,         # frames; a gap up to this long inside a note is a consonant
+) -> tuple: # gate bool (frames,), noise floor dB, voice level dB
+    "Open where a voice sings: periodicity and level, each with hysteresis"
+    f0, per, L = (v.numpy() for v in x[:3])
+    sung = L[per > on]
+    voice = float(np.percentile(sung, 90)) if len(sung) else floor_db
+    quiet = L[(per < off) & (L > voice - 70)]
+    noise = float(np.percentile(quiet, 20)) if len(quiet) > 10 else max(floor_db, voice - 70)
+    low = (per > off) & (L > max(noise + above / 2, voice - depth - 10))
+    g = hysteresis(low, (per > on) & (L > max(noise + above, voice - depth)))
+    for a, b in runs(g): g[a:b] = b - a >= shortest and not is_mains(f0[a:b])
+    for a, b in runs(~g):
+        if 0 < a and b < len(g) and b - a <= bridge: g[a:b] = True
+    return g, noise, voice
+
+# %% ../nbs/01_encoder.ipynb #95ef5562
+def best_octave(
+    f0: Tensor,   # Hz, voiced frames
+    fmin: float = 164.8, fmax: float = 1050., # Hz: E3 to C6
+) -> int:
+    "The shift by octaves that leaves a melody least outside a range; the smallest on ties"
+    if len(f0) == 0: return 0
+    x = torch.from_numpy(np.quantile(np.log2(f0.double().numpy()), np.linspace(.05, .95, 19)))
+    lo, hi = np.log2(fmin), np.log2(fmax)
+    cost = lambda o: ((lo - x - o).clamp(min=0) + (x + o - hi).clamp(min=0)).mean().item() + .004 * abs(o)
+    return min(range(-4, 5), key=cost)
+
+# %% ../nbs/01_encoder.ipynb #9530de99
+def _q(stats, p): # the p-th percentile of loudness of the instrument, dB
+    q = stats['loudness']['quantiles']
+    if isinstance(q, dict): ps, vs = zip(*sorted((float(k.lstrip('p')), v) for k, v in q.items()))
+    else: ps, vs = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100), q
+    return float(np.interp(p, ps, vs))
+
+def loudness_map(
+    sung: Tensor,         # dB, the voice's voiced frames
+    stats: dict,          # the instrument's statistics
+    dynamics: float = 1., # 0 flat … 1 as found … 2 doubled
+    level: float = 0.,    # dB added
+) -> tuple: # (gain dB at the voice's median, slope dB per dB, function dB → dB)
+    "A monotone map that lays a voice's loudness over an instrument's"
+    mid, spread = sung.median(), (sung.quantile(.9) - sung.quantile(.1)).clamp(min=3.)
+    slope = float(((_q(stats, 90) - _q(stats, 10)) / spread).clamp(.6, 1.5)) * dynamics
+    target, top = _q(stats, 50), _q(stats, 99)
+    def f(L):
+        y = target + slope * (L - mid)
+        return torch.where(y > top, top + 6 * torch.tanh((y - top) / 6), y) + level
+    return target + level - float(mid), slope, f
+
+# %% ../nbs/01_encoder.ipynb #6542f919
+class Fitted(NamedTuple):
+    "What the instrument shall play, one value per frame"
+    f0: Tensor           # Hz, (frames,)
+    periodicity: Tensor  # 0…1, (frames,)
+    loudness: Tensor     # dB, (frames,), `floor_db` where the gate is closed
+    gate: Tensor         # 0…1, (frames,)
+
+def _fade(g: np.ndarray, attack: int = 2, release: int = 4): # bool → gain 0…1 with ramps outside the open part
+    out = g.astype(np.float32)
+    for a, b in runs(g):
+        for k in range(1, attack + 1):
+            if a - k >= 0: out[a-k] = max(out[a-k], 1 - k / (attack + 1))
+        for k in range(release):
+            if b + k < len(g): out[b+k] = max(out[b+k], 1 - (k + 1) / (release + 1))
+    return out
+
+# %% ../nbs/01_encoder.ipynb #7ed31b7f
+def _hold(x: Tensor, keep: np.ndarray): # each frame takes its nearest kept one's value
+    i = np.flatnonzero(keep)
+    return x[i[np.searchsorted((i[1:] + i[:-1]) / 2, np.arange(len(x)))]] if len(i) else x
+
+# %% ../nbs/01_encoder.ipynb #e387a1c7
+def fit(
+    x: Features,            # a voice's features
+    stats: dict = None,     # the instrument's statistics; None leaves levels as they are
+    octave='auto',          # 'auto' or octaves, an integer
+    transpose: float = 0.,  # semitones
+    dynamics: float = 1.,   # spread of loudness: 0 flat, 1 the instrument's, 2 doubled
+    level: float = 0.,      # dB added to all
+    gate: bool = True,      # silence what is not sung
+    fit_loudness: bool = True, # map levels into the instrument's range
+    fmin: float = 164.8, fmax: float = 1050., # Hz, the instrument's range
+    **kwargs,               # see `voiced_gate`
+) -> tuple: # (Fitted, report)
+    "Lay a voice's curves into an instrument's range, and say what was done"
+    g, noise, voice = voiced_gate(x, **kwargs)
+    if not gate: g = np.ones(len(g), bool)
+    sung = torch.from_numpy(g & (x.periodicity.numpy() > .3)) if gate else x.periodicity > .3
+    f0 = x.f0 * 2 ** (transpose / 12)
+    shift = best_octave(f0[sung], fmin, fmax) if octave == 'auto' else int(octave)
+    f0, L, gain, slope = f0 * 2. ** shift, x.loudness, level, 1.
+    if gate and sung.any():
+        f0 = _hold(f0, g)
+        L = torch.where(torch.from_numpy(g), L, torch.minimum(L, _hold(L, g)))
+    silent = L <= floor_db
+    if fit_loudness and stats and sung.any():
+        gain, slope, f = loudness_map(x.loudness[sung], stats, dynamics, level)
+        L = f(L)
+    else: L = L + level
+    fade = torch.from_numpy(_fade(g)) if gate else torch.ones(len(f0))
+    L = (L + 20 * fade.clamp(min=1e-6).log10()).clamp(min=floor_db)
+    L = torch.where((fade == 0) | silent, torch.tensor(floor_db), L)
+    report = dict(frames=len(g), voiced=float(sung.float().mean()) if len(g) else 0., octave=shift, transpose=transpose,
+                  voice_hz=_span(x.f0[sung]), trumpet_hz=_span(f0[sung]), noise_floor_db=noise, voice_db=voice,
+                  gain_db=gain, slope=slope, warnings=_warnings(x, sung, g))
+    return Fitted(f0, x.periodicity, L, fade), report
+
+# %% ../nbs/01_encoder.ipynb #7e16b472
+def _span(f): # 5th, 50th, 95th percentile
+    return [round(v, 1) for v in np.percentile(f.numpy(), (5, 50, 95)).tolist()] if len(f) else []
+
+def _warnings(x, sung, g):
+    w = []
+    if not sung.any(): w.append("nothing sung was found: the trumpet stays silent")
+    if is_mains(x.f0[x.periodicity > .5].numpy()): w.append("hum of the mains at %d Hz" % x.f0[x.periodicity > .5].median())
+    return w
