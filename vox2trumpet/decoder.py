@@ -75,7 +75,7 @@ class Block(nn.Module):
 # %% ../nbs/02_decoder.ipynb #6e080a66
 class TransformerDecoder(nn.Module):
     "Causal Transformer with a bounded look back, same inputs and outputs as `GRUDecoder`."
-    def __init__(self, hidden: int=256, layers: int=4, heads: int=4, context: int=100, n_harmonics: int=101, n_bands: int=65):
+    def __init__(self, hidden: int=192, layers: int=4, heads: int=4, context: int=100, n_harmonics: int=101, n_bands: int=65):
         super().__init__()
         self.context = context
         self.inp = nn.Linear(2, hidden)
