@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
-from .synth import audible, harmonics, noise, synthesize
+from .synth import audible, noise, synthesize
 
 # %% ../nbs/02_decoder.ipynb #ecad2a4a
 floor_db = -120.  # loudness, in dB, at and below which there is silence
@@ -31,8 +31,8 @@ def head(hidden: int, # width of what comes in
          n_bands: int # B, may be 0
         ) -> nn.Linear: # hidden → K + B
     "Output layer whose bias is a 1/k spectrum with little noise."
-    out = nn.Linear(hidden, n_harmonics + n_bands)
-    with torch.no_grad(): out.bias.copy_(torch.cat([-torch.arange(1., n_harmonics+1).log(), torch.full((n_bands,), -5.)]))
+    out, k = nn.Linear(hidden, n_harmonics + n_bands), torch.arange(1., n_harmonics+1)
+    with torch.no_grad(): out.bias.copy_(torch.cat([-k.log(), torch.full((n_bands,), -5.)]))
     return out
 
 # %% ../nbs/02_decoder.ipynb #9831eafe
@@ -63,10 +63,12 @@ class Block(nn.Module):
         self.register_buffer('slope', 2.**(-8*torch.arange(1., heads+1)/heads)[:,None,None], persistent=False)
 
     def forward(self, x: Tensor, past: tuple=None) -> tuple: # (batch, frames, width), (keys, values) → same
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2,0,3,1,4)  # (batch, heads, frames, ·)
+        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.permute(2,0,3,1,4)                            # each (batch, heads, frames, ·)
         if past is not None: k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
         n, m = q.shape[2], k.shape[2]
-        ago = torch.arange(m-n, m, device=x.device)[:,None] - torch.arange(m, device=x.device)   # frames between query and key
+        now = torch.arange(m, device=x.device)
+        ago = now[m-n:,None] - now                                  # frames between query and key
         bias = (-self.slope*ago).masked_fill((ago < 0) | (ago >= self.context), -math.inf)
         a = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + self.proj(a.transpose(1,2).flatten(2))
@@ -75,7 +77,8 @@ class Block(nn.Module):
 # %% ../nbs/02_decoder.ipynb #6e080a66
 class TransformerDecoder(nn.Module):
     "Causal Transformer with a bounded look back, same inputs and outputs as `GRUDecoder`."
-    def __init__(self, hidden: int=192, layers: int=4, heads: int=4, context: int=100, n_harmonics: int=101, n_bands: int=65):
+    def __init__(self, hidden: int=192, layers: int=4, heads: int=4, context: int=100,
+                 n_harmonics: int=101, n_bands: int=65):
         super().__init__()
         self.context = context
         self.inp = nn.Linear(2, hidden)
@@ -123,10 +126,12 @@ def noise_matrix(n_bands: int, # B
     return ((R*c) @ R.mH).real.float()
 
 # %% ../nbs/02_decoder.ipynb #a236243d
-model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonics=(int,1), n_bands=(int,0), sr=(int,1), hop=(int,1))
+model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonics=(int,1), n_bands=(int,0),
+                  sr=(int,1), hop=(int,1))
 transformer_keys = dict(heads=(int,1), context=(int,2))
-training_keys = dict(learning_rate=(float,0), lr_decay=(float,0), batch_size=(int,1), crop_seconds=(float,0), gain_db=(float,0), mag_loss_weight=(float,0),
-                     fft_sizes=(list,4), log_eps=(float,0), grad_clip=(float,0), ema=(float,0), seed=(int,0))
+training_keys = dict(learning_rate=(float,0), lr_decay=(float,0), batch_size=(int,1), crop_seconds=(float,0),
+                     gain_db=(float,0), mag_loss_weight=(float,0), fft_sizes=(list,4), log_eps=(float,0),
+                     grad_clip=(float,0), ema=(float,0), seed=(int,0))
 
 # %% ../nbs/02_decoder.ipynb #64428a8d
 def _value(v, kind: type, least, where: str): # the value, converted to its kind; where: for the message
@@ -159,10 +164,12 @@ def check_model(d: dict, # one model's configuration
                ) -> dict: # a checked copy
     "A model configuration, or a ValueError that names what is wrong."
     kind = _value(d, dict, None, where).get('decoder')
-    if 'decoder' in d and kind not in ('gru','transformer'): raise ValueError(f"{where}: 'decoder' must be 'gru' or 'transformer', not {kind!r}")
+    if 'decoder' in d and kind not in ('gru','transformer'):
+        raise ValueError(f"{where}: 'decoder' must be 'gru' or 'transformer', not {kind!r}")
     d = check(d, {**model_keys, **(transformer_keys if kind=='transformer' else {})}, where)
     if d['n_bands'] == 1: raise ValueError(f"{where}: 'n_bands' must be 0 (no noise) or at least 2, not 1")
-    if kind=='transformer' and d['hidden'] % d['heads']: raise ValueError(f"{where}: 'hidden' {d['hidden']} is not a multiple of 'heads' {d['heads']}")
+    if d['hidden'] % d.get('heads', 1):
+        raise ValueError(f"{where}: 'hidden' {d['hidden']} is not a multiple of 'heads' {d['heads']}")
     return d
 
 # %% ../nbs/02_decoder.ipynb #5a711f88
@@ -219,8 +226,7 @@ class Instrument(nn.Module):
         net, body = state or (None, None)
         amps, mags, net = self.controls(f0, loudness, net)
         sr, hop = self.config['sr'], self.config['hop']
-        if self.config['n_bands']: y, body = synthesize(f0, amps, mags, sr, hop, white=white, state=body, last=last, seed=seed)
-        else: y, body = harmonics(f0, amps, sr, hop, state=body, last=last)
+        y, body = synthesize(f0, amps, mags, sr, hop, white=white, state=body, last=last, seed=seed)
         return y, (net, body)
 
 # %% ../nbs/02_decoder.ipynb #fce141d7
@@ -262,7 +268,8 @@ def _read_safetensors(path: Path) -> dict: # weights, config, stats, card
     try:
         with safe_open(path, 'pt') as f: meta, weights = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
     except SafetensorError as e: raise ValueError(f'{path}: not a model, or cut short ({e})') from None
-    if meta.get('format') != format_name: raise ValueError(f'{path}: not a {format_name} file but {meta.get("format", "something else")}')
+    if meta.get('format') != format_name:
+        raise ValueError(f"{path}: not a {format_name} file but {meta.get('format', 'something else')}")
     return dict(weights=weights, **{k: json.loads(meta[k]) for k in ('config','stats','card')})
 
 # %% ../nbs/02_decoder.ipynb #1a94a197
@@ -270,8 +277,10 @@ def _read_training(path: Path) -> dict: # weights, config, stats, card
     import pickle, zipfile
     if not zipfile.is_zipfile(path): raise ValueError(f'{path}: not a training checkpoint, or cut short')
     try: d = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as e: raise ValueError(f'{path}: not a training checkpoint ({str(e).splitlines()[0]})') from None
-    if not isinstance(d, dict) or not {'model','config'} <= d.keys(): raise ValueError(f'{path}: not a training checkpoint: no model in it')
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as e:
+        raise ValueError(f'{path}: not a training checkpoint ({str(e).splitlines()[0]})') from None
+    if not isinstance(d, dict) or not {'model','config'} <= d.keys():
+        raise ValueError(f'{path}: not a training checkpoint: no model in it')
     config = d['config'].get('model', d['config'])
     return dict(weights=d.get('ema') or d['model'], config=config, stats=d.get('stats'), card=d.get('card'))
 
@@ -286,7 +295,8 @@ def load_model(path: str=None # *.safetensors, or a training's latest.pt; the bu
     want, have = ({k: tuple(v.shape) for k,v in w.items()} for w in (model.state_dict(), d['weights']))
     for k in sorted(want.keys() | have.keys()):
         if want.get(k) != have.get(k):
-            raise ValueError(f"{path}: another architecture than its configuration says: '{k}' is {have.get(k, 'missing')}, not {want.get(k, 'there')}")
+            raise ValueError(f"{path}: another architecture than its configuration says: "
+                             f"'{k}' is {have.get(k, 'missing')}, not {want.get(k, 'there')}")
     model.load_state_dict(d['weights'])
     model.stats, model.card = d['stats'], d['card']
     return model.eval()
