@@ -6,7 +6,7 @@
 __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin', 'first_cent', 'bin_hz', 'read_blocks',
            'load_audio', 'save_audio', 'framed', 'a_weight', 'loudness', 'posterior', 'octave_check', 'Viterbi',
            'refine', 'fill', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file', 'runs', 'hysteresis',
-           'is_mains', 'voiced_gate', 'best_octave', 'loudness_map', 'Fitted', 'fit']
+           'mains', 'voiced_gate', 'flickers', 'best_octave', 'loudness_map', 'Fitted', 'fit']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
@@ -224,30 +224,36 @@ def posterior(
     return p
 
 # %% ../nbs/01_encoder.ipynb #6a1d2922
-@lru_cache(maxsize=4)
-def _comb(n_fft: int, first: float, step: float, n: int = 6):
-    "Matrix (n_fft/2+1, 360): mean of a spectrum at (first + h·step)·f of every bin's frequency f"
-    k = (first + step * np.arange(n)) * bin_hz[:, None] * n_fft / crepe_sr      # (360, n)
+@lru_cache(maxsize=16)
+def _comb(
+    places: tuple,        # in units of the pitch, between 0 and 1
+    n_fft: int = 2048,    # of the spectrum
+    n: int = 6,           # partials looked at
+) -> Tensor: # (n_fft/2+1, 360): spectrum @ comb = mean magnitude at those places of each bin's series
+    "A comb of teeth between the partials of each of the 360 pitches"
+    k = (np.add.outer(np.arange(n), places).ravel() * bin_hz[:, None]) * n_fft / crepe_sr    # (360, teeth)
     M, lo, ok = np.zeros((n_fft // 2 + 1, 360), np.float32), np.floor(k).astype(int), k < n_fft // 2
-    for d in (0, 1):
-        wt = np.where(ok, np.where(d, k - lo, 1 - k + lo), 0) / n
-        np.add.at(M, (np.minimum(lo + d, n_fft // 2), np.arange(360)[:, None]), wt)
+    for d in (0, 1):                       # linear interpolation between spectral lines
+        weight = np.where(ok, np.abs(1 - d - (k - lo)), 0) / k.shape[1]
+        np.add.at(M, (np.minimum(lo + d, n_fft // 2), np.arange(360)[:, None]), weight)
     return torch.from_numpy(M)
 
 # %% ../nbs/01_encoder.ipynb #2a1f1034
+_subs = ((2, 60, (.5,), (.25, .75), 130), (3, 95, (1/3, 2/3), (1/6, 5/6), 200))
+
 def octave_check(
     x: Tensor, # (frames, 1024) windows
     p: Tensor, # (frames, 360) posterior
 ) -> Tensor: # (frames, 360)
-    "Where partials stand halfway between those of a pitch, move its probability an octave down"
-    n = 2 * x.shape[-1]
-    S = torch.fft.rfft(x * torch.hann_window(x.shape[-1]), n).abs().sqrt()
-    at, half = S @ _comb(n, 1., 1.), S @ _comb(n, .5, 1.)
-    quarter = S @ _comb(n, .25, .5, 12)
-    s = torch.sigmoid(12 * (half / (quarter + 1e-9) - 1.6)) * torch.sigmoid(16 * (half / (at + 1e-9) - .45))
-    s[:, bin_hz < 130] = 0                 # a 64 ms window does not resolve lower halves
-    moved = F.pad((s * p)[:, 60:], (0, 60))
-    return torch.maximum(p * (1 - s), moved)
+    "Where partials stand at halves or thirds of a pitch, move its probability down to where they belong"
+    S = torch.fft.rfft(x * torch.hann_window(x.shape[-1]), 2 * x.shape[-1]).abs().sqrt()
+    at = S @ _comb((1.,))
+    for d, bins, teeth, gaps, lowest in _subs:
+        t, g = S @ _comb(teeth), S @ _comb(gaps)
+        s = torch.sigmoid(12 * (t / (g + 1e-9) - 1.6)) * torch.sigmoid(16 * (t / (at + 1e-9) - .45))
+        s[:, bin_hz < lowest] = 0          # a 64 ms window does not resolve lower ones
+        p = torch.maximum(p * (1 - s), F.pad((s * p)[:, bins:], (0, bins)))
+    return p
 
 # %% ../nbs/01_encoder.ipynb #4a29d91b
 class Viterbi:
@@ -322,7 +328,7 @@ def pitch_stream(
     blocks: Iterable[np.ndarray],  # audio at 16 kHz, in pieces
     step: float = hop,             # 16 kHz samples per frame
     model: str = 'tiny',           # 'tiny' or 'full'
-    fmin: float = 50., fmax: float = 1400., # Hz
+    fmin: float = 46., fmax: float = 1400., # Hz
     check: bool = True,            # check octaves against the spectrum
     voicing: float = .3,           # periodicity from which f0 is trusted
 ) -> tuple: # f0 Hz (frames,), periodicity 0…1 (frames,)
@@ -352,7 +358,7 @@ def pitch(
     sr: int = sr,         # samples/s
     hop: int = hop,       # samples per frame
     model: str = 'tiny',  # 'tiny' or 'full'
-    fmin: float = 50., fmax: float = 1400., # Hz
+    fmin: float = 46., fmax: float = 1400., # Hz
     **kwargs,             # see `pitch_stream`
 ) -> tuple: # f0 Hz (frames,), periodicity (frames,)
     "Pitch and periodicity of each frame; f0 glides through what is not voiced"
@@ -422,37 +428,61 @@ def hysteresis(
     return out
 
 # %% ../nbs/01_encoder.ipynb #26320b45
-def is_mains(
-    f0: np.ndarray, # Hz, (frames,) of one run
-) -> bool:
-    "A pitch that stands still on a multiple of 50 or 60 Hz is hum, not a voice"
-    if len(f0) < 20: return False
-    c = 1200 * np.log2(f0)
-    mid = np.median(c)
-    if np.median(np.abs(c - mid)) > 4: return False
-    return any(abs(mid - 1200 * np.log2(k * mains)) < 20 for mains in (50, 60) for k in (1, 2, 3))
+def mains(
+    f0: np.ndarray,          # Hz, (frames,)
+    per: np.ndarray,         # periodicity, (frames,)
+    frames: int = 40,        # how long it must stand still
+    still: float = 6.,       # cents, median deviation allowed to hum
+    near: float = 25.,       # cents from a multiple of the mains
+) -> np.ndarray: # bool, (frames,)
+    "Where the pitch stands still on a multiple of 50 or 60 Hz: hum, not a voice"
+    out, c = (f0 < 65) & (per > .2), 1200 * np.log2(f0)   # below C2 nobody sings
+    k = 1200 * np.log2(np.outer((50, 60), (1, 2, 3)).ravel())
+    close = (np.abs(c[:, None] - k) < near).any(1) & (per > .2)
+    for a, b in runs(close):
+        if b - a < frames: continue
+        w = np.lib.stride_tricks.sliding_window_view(c[a:b], frames)
+        calm = np.median(np.abs(w - np.median(w, 1, keepdims=True)), 1) < still
+        for i in np.flatnonzero(calm): out[a+i:a+i+frames] = True
+    return out
 
 # %% ../nbs/01_encoder.ipynb #40066b99
 def voiced_gate(
     x: Features,             # of one file
-    on: float = .55, off: float = .3,    # periodicity that opens, that keeps open
-    above: float = 6.,       # dB over the noise floor that opens (half of it keeps open)
-    depth: float = 45.,      # dB under the voice's level where notes end at the latest
+    on: float = .5, off: float = .25,    # periodicity that opens, that keeps open
+    above: float = 3.,       # dB over the noise floor that opens (a third of it keeps open)
+    depth: float = 45.,      # dB under the voice's level that opens (10 more keep open)
     shortest: int = 6,       # frames; anything shorter is no note
     bridge: int = 8,         # frames; a gap up to this long inside a note is a consonant
 ) -> tuple: # gate bool (frames,), noise floor dB, voice level dB
     "Open where a voice sings: periodicity and level, each with hysteresis"
     f0, per, L = (v.numpy() for v in x[:3])
+    per = np.where(mains(f0, per), 0, per)
     sung = L[per > on]
     voice = float(np.percentile(sung, 90)) if len(sung) else floor_db
-    quiet = L[(per < off) & (L > voice - 70)]
-    noise = float(np.percentile(quiet, 20)) if len(quiet) > 10 else max(floor_db, voice - 70)
-    low = (per > off) & (L > max(noise + above / 2, voice - depth - 10))
+    quiet = np.maximum(L[per < off], voice - 70)
+    noise = float(np.percentile(quiet, 20)) if len(quiet) > max(10, len(L) // 50) else max(floor_db, voice - 70)
+    low = (per > off) & (L > max(noise + above / 3, voice - depth - 10))
     g = hysteresis(low, (per > on) & (L > max(noise + above, voice - depth)))
-    for a, b in runs(g): g[a:b] = b - a >= shortest and not is_mains(f0[a:b])
+    for a, b in runs(g): g[a:b] = (L[a:b] > L[a:b].max() - 10).sum() >= shortest  # clicks ring shorter
     for a, b in runs(~g):
         if 0 < a and b < len(g) and b - a <= bridge: g[a:b] = True
     return g, noise, voice
+
+# %% ../nbs/01_encoder.ipynb #188389c4
+def flickers(
+    f0: np.ndarray,     # Hz, (frames,)
+    gate: np.ndarray,   # bool, (frames,)
+    jump: float = .4,   # octaves between two frames that no voice leaps
+    shortest: int = 8,  # frames; what lasts as long is believed
+) -> np.ndarray: # bool, (frames,)
+    "Short pieces of a note that stand apart from it by a leap: the tracker's slips"
+    cut = np.abs(np.diff(np.log2(f0))) > jump
+    out = np.zeros(len(f0), bool)
+    for a, b in runs(gate):
+        ends = np.concatenate([[a], a + 1 + np.flatnonzero(cut[a:b-1]), [b]])
+        for i, j in zip(ends[:-1], ends[1:]): out[i:j] = len(ends) > 2 and j - i <= shortest
+    return out
 
 # %% ../nbs/01_encoder.ipynb #95ef5562
 def best_octave(
@@ -525,8 +555,14 @@ def fit(
 ) -> tuple: # (Fitted, report)
     "Lay a voice's curves into an instrument's range, and say what was done"
     g, noise, voice = voiced_gate(x, **kwargs)
+    slip = flickers(x.f0.numpy(), g)
+    for a, b in runs(g):                   # slips at a note's ends are no note; inside they are bridged
+        good = np.flatnonzero(~slip[a:b])
+        g[a:b] = False
+        if len(good): g[a + good[0]:a + good[-1] + 1] = True
+    sung = torch.from_numpy(g & ~slip & (x.periodicity.numpy() > .25))
+    x = x._replace(f0=fill(x.f0, sung))
     if not gate: g = np.ones(len(g), bool)
-    sung = torch.from_numpy(g & (x.periodicity.numpy() > .3)) if gate else x.periodicity > .3
     f0 = x.f0 * 2 ** (transpose / 12)
     shift = best_octave(f0[sung], fmin, fmax) if octave == 'auto' else int(octave)
     f0, L, gain, slope = f0 * 2. ** shift, x.loudness, level, 1.
@@ -553,5 +589,6 @@ def _span(f): # 5th, 50th, 95th percentile
 def _warnings(x, sung, g):
     w = []
     if not sung.any(): w.append("nothing sung was found: the trumpet stays silent")
-    if is_mains(x.f0[x.periodicity > .5].numpy()): w.append("hum of the mains at %d Hz" % x.f0[x.periodicity > .5].median())
+    hum = mains(x.f0.numpy(), x.periodicity.numpy())
+    if hum.sum() > 100: w.append("hum of the mains at %.0f Hz" % np.median(x.f0.numpy()[hum]))
     return w
