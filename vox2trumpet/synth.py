@@ -89,111 +89,134 @@ def harmonics_plain(
     return (upsample(amps)*torch.sin(2*pi*phase*k)).sum(-1)
 
 # %% ../nbs/00_synth.ipynb #b426f19e
-def _wrap(x: Tensor) -> Tensor: # The same angle within half a turn
-    "Take whole turns off an angle in cycles."
-    return x - x.round()
-
-def _powers(
-    x: Tensor, # Angle in cycles, within half a turn, (blocks, hop)
-    c: Tensor, # cos 2πx·(0…n) is written here, (n + 1, blocks, hop)
-    s: Tensor, # sin 2πx·(0…n) is written here
-):
-    "Cosines and sines of the multiples of an angle, by complex doubling."
-    n, m = len(c) - 1, 1
-    c[0], s[0] = 1, 0
-    s[1].copy_(x).mul_(2*pi)
-    torch.cos(s[1], out=c[1])
-    s[1].sin_()
-    while m < n: # z^(m+r) = z^m z^r for r = 1…m
-        r = min(m, n - m)
-        torch.mul(c[1:r+1], c[m], out=c[m+1:m+r+1]).addcmul_(s[1:r+1], s[m], value=-1)
-        torch.mul(s[1:r+1], c[m], out=s[m+1:m+r+1]).addcmul_(c[1:r+1], s[m])
-        m += r
+def _fold(
+    a: Tensor, # Amplitudes of partials 1…K and their change over a block, (blocks, 2, K)
+    P: int, # Largest digit
+) -> tuple[Tensor, Tensor]: # E and O, (blocks, P + 1, 2 * (P + 1))
+    "Write k = qD + p with |p| ≤ P; gather the sums and differences of partials qD + p and qD - p."
+    D = 2*P + 1
+    a = F.pad(a, (P + 1, (P + 1)*D - a.shape[-1] - P - 1)) # now partial -P comes first
+    a = a.unflatten(-1, (P + 1, D)).transpose(1, 2) # (blocks, q, 2, D)
+    up, down = a[..., P:], a[..., :P+1].flip(-1)
+    E, O = up + down, up - down
+    E[..., 0] /= 2
+    return E.flatten(-2), O.flatten(-2)
 
 # %% ../nbs/00_synth.ipynb #d3f0a3f3
-def _fold(
-    a: Tensor, # Amplitudes of partials 1…K, (blocks, K)
-    P: int, # Digits p = -P…P
-) -> tuple: # E (blocks, Q + 1, P + 1), O (blocks, Q + 1, P)
-    "Write k = qD + p, D = 2P + 1, and gather the sums and differences of a[qD ± p]."
-    D, K = 2*P + 1, a.shape[-1]
-    Q = (K + P)//D
-    a = F.pad(a, (P + 1, (Q + 1)*D - K - P - 1)).unflatten(-1, (Q + 1, D))
-    up, down = a[..., P+1:], a[..., :P].flip(-1)
-    return torch.cat([a[..., P:P+1], up + down], -1), up - down
-
 def _unfold(
     E: Tensor, # Gradient of E
     O: Tensor, # Gradient of O
     K: int, # Number of partials
-) -> Tensor: # Gradient of the amplitudes, (blocks, K)
+) -> Tensor: # Gradient of the amplitudes, (blocks, 2, K)
     "The transpose of `_fold`."
-    P = O.shape[-1]
-    a = torch.cat([(E[..., 1:] - O).flip(-1), E[..., :1], E[..., 1:] + O], -1)
-    return a.flatten(-2)[..., P+1:P+1+K]
+    P = E.shape[1] - 1
+    E, O = E.unflatten(-1, (2, -1)), O.unflatten(-1, (2, -1)) # (blocks, q, 2, P + 1)
+    a = torch.cat([(E - O)[..., 1:].flip(-1), E[..., :1], (E + O)[..., 1:]], -1)
+    a = a.transpose(1, 2).flatten(-2)[..., P+1:P+1+K]
+    return F.pad(a, (0, K - a.shape[-1]))
 
 # %% ../nbs/00_synth.ipynb #e98136d8
+def _phase(
+    coef: Tensor, # Start (cycles), pitch and its change (cycles per sample) of each block, (blocks, 3)
+    hop: int, # Samples per block
+) -> Tensor: # Cycles, (blocks, hop)
+    "Sum of a linearly changing pitch up to and with each sample of a block."
+    return coef @ _turns(hop, coef)
+
 def _turns(hop: int, like: Tensor) -> Tensor: # (3, hop)
-    "What multiplies the phase, the pitch and the pitch's change at sample j of a block: 1, j + 1 and j(j + 1)/2hop."
+    "What start, pitch and change are multiplied with at sample j."
     j = torch.arange(hop, device=like.device, dtype=like.dtype)
     return torch.stack([torch.ones_like(j), j + 1, j*(j + 1)/(2*hop)])
 
-class _Rows:
-    "The few cosines and sines of which all partials of a chunk of blocks are made."
-    def __init__(self, coef, hop, K, P, dtype):
-        n, Q = len(coef), (K + P)//(2*P + 1)
-        new = lambda rows: torch.empty(rows, n, hop, device=coef.device, dtype=dtype)
-        self.cq, self.sq, cp, sp = new(Q + 1), new(Q + 1), new(2*P + 2), new(2*P + 1)
-        phase = coef @ _turns(hop, coef)
-        _powers(_wrap(phase), cp[:P+1], sp[:P+1])
-        _powers(_wrap(phase*(2*P + 1)), self.cq, self.sq)
-        u = torch.arange(hop, device=coef.device, dtype=dtype)/hop
-        torch.mul(cp[:P+1], u, out=cp[P+1:])
-        torch.mul(sp[1:P+1], u, out=sp[P+1:])
-        self.cp, self.sp = cp.transpose(0, 1), sp[1:].transpose(0, 1) # (blocks, rows, hop)
-        self.cq, self.sq = self.cq.transpose(0, 1), self.sq.transpose(0, 1)
-
 # %% ../nbs/00_synth.ipynb #837cb87e
-def _chunks(coef: Tensor, K: int, size: int=100):
-    "Slices of blocks small enough for the cache, each with the number of partials that can sound in it."
-    if coef.is_cuda: return [(slice(i, i + 1600), K) for i in range(0, len(coef), 1600)]
-    top = torch.maximum(coef[:, 1], coef[:, 1] + coef[:, 2]) # cycles per sample
-    n = (.5/top.clamp(min=.25/K) + 1).nan_to_num(K).clamp(1, K).int()
-    return [(slice(i, i + size), int(n[i:i+size].max())) for i in range(0, len(coef), size)]
+class _Rows:
+    "Memory for the few cosines and sines that all partials of some blocks are made of."
+    def __init__(self, P, hop, blocks, like):
+        self.P, self.turns = P, None
+        self.c, self.s = like.new_empty(2, 3, P + 1, blocks, hop)
+        self.x, self.z = like.new_empty(2, blocks*(P + 1)*hop)
+        self.u = torch.arange(hop, device=like.device, dtype=like.dtype)/hop
 
+    def fill(self, coef): # -> cos pθ, sin pθ (u times them below), cos qDθ, sin qDθ, each (blocks, rows, hop)
+        if self.turns is None: self.turns = torch.cat([t := _turns(len(self.u), coef), (2*self.P + 1)*t], 1)
+        c, s = self.c[:, :, :len(coef)], self.s[:, :, :len(coef)]
+        a = (coef @ self.turns).unflatten(1, (2, -1)).transpose(0, 1) # θ and Dθ in cycles
+        a = (a - a.round()).to(c.dtype).mul_(2*pi)
+        _powers(a, c[::2], s[::2])
+        torch.mul(c[0], self.u, out=c[1])
+        torch.mul(s[0], self.u, out=s[1])
+        return [x.transpose(0, 1) for x in (c[:2].flatten(0, 1), s[:2].flatten(0, 1), c[2], s[2])]
+
+    def out(self, n, Q): # -> two places for results, (n, Q + 1, hop)
+        shape = n, Q + 1, len(self.u)
+        return [x[:n*(Q + 1)*len(self.u)].view(shape) for x in (self.x, self.z)]
+
+def _powers(
+    a: Tensor, # Angles, (2, blocks, hop)
+    c: Tensor, # cos na for n = 0…P is written here, (2, P + 1, blocks, hop)
+    s: Tensor, # sin na
+):
+    "Cosines and sines of all multiples from one of each: z^(m+r) = z^m z^r, r = 1…m."
+    c[:, 0], s[:, 0] = 1, 0
+    torch.cos(a, out=c[:, 1])
+    torch.sin(a, out=s[:, 1])
+    m, P = 1, c.shape[1] - 1
+    while m < P:
+        r = min(m, P - m)
+        new, cr, sr, cm, sm = slice(m + 1, m + r + 1), c[:, 1:r+1], s[:, 1:r+1], c[:, m:m+1], s[:, m:m+1]
+        torch.mul(cr, cm, out=c[:, new]).addcmul_(sr, sm, value=-1)
+        torch.mul(sr, cm, out=s[:, new]).addcmul_(cr, sm)
+        m += r
+
+# %% ../nbs/00_synth.ipynb #d7343241
+def _plan(
+    coef: Tensor, # Start, pitch and change of each block, (blocks, 3)
+    K: int, # Number of partials
+    size: int=100, # Blocks at a time: what the processor's cache holds
+) -> tuple[int, list]: # P, and slices of blocks with the highest q that sounds in them
+    "Choose the digits' range and cut the blocks into pieces; on a CPU, leave out what lies above Nyquist."
+    if coef.device.type == 'cpu':
+        top = torch.maximum(coef[:, 1], coef[:, 1] + coef[:, 2]) # cycles per sample
+        k = (.5/top.clamp(min=.5/K) + 1).nan_to_num(K).clamp(max=K).int().tolist()
+    else: k, size = [K]*len(coef), 1600 # looking would make the host wait for the device
+    P = ceil((max(k)/2 + .25)**.5 - .5) # the smallest with 2P(P + 1) ≥ K
+    return P, [(slice(i, i + size), (max(k[i:i+size]) + P)//(2*P + 1)) for i in range(0, len(k), size)]
+
+# %% ../nbs/00_synth.ipynb #95c052bf
 class _SumOfSines(torch.autograd.Function):
-    "Partials of blocks with linear pitch and amplitudes, and their gradients."
+    "All partials of blocks with linear pitch and amplitudes."
     @staticmethod
-    def forward(ctx, coef, a, da, hop):
-        ctx.save_for_backward(coef, a, da)
-        ctx.hop, K = hop, a.shape[-1]
-        y = a.new_empty(len(a), hop)
-        ctx.chunks = _chunks(coef, K)
-        for i, k in ctx.chunks:
-            P = 5 if k > 60 else 3
-            rows = _Rows(coef[i], hop, k, P, a.dtype)
-            (E, O), (dE, dO) = _fold(a[i, :k], P), _fold(da[i, :k], P)
-            x = (torch.cat([E, dE], -1) @ rows.cp).mul_(rows.sq)
-            x.addcmul_(torch.cat([O, dO], -1) @ rows.sp, rows.cq)
+    def forward(ctx, coef, a, hop): # (blocks, 3), (blocks, 2, K) -> (blocks, hop)
+        P, plan = ctx.plan = _plan(coef, a.shape[-1])
+        ctx.save_for_backward(coef, a)
+        E, O = _fold(a[..., :2*P*(P + 1)], P)
+        rows, y = _Rows(P, hop, min(len(a), plan[0][0].stop), a), a.new_empty(len(a), hop)
+        for i, Q in plan:
+            cp, sp, cq, sq = rows.fill(coef[i])
+            x, z = rows.out(len(cp), Q)
+            torch.bmm(E[i, :Q+1], cp, out=x).mul_(sq[:, :Q+1])
+            x.addcmul_(torch.bmm(O[i, :Q+1], sp, out=z), cq[:, :Q+1])
             torch.sum(x, 1, out=y[i])
         return y
 
     @staticmethod
     def backward(ctx, g):
-        (coef, a, da), K, hop = ctx.saved_tensors, ctx.saved_tensors[1].shape[-1], ctx.hop
-        gcoef, ga, gda = torch.zeros_like(coef), torch.zeros_like(a), torch.zeros_like(da)
-        for i, k in ctx.chunks:
-            P = 5 if k > 60 else 3
-            rows, gi = _Rows(coef[i], hop, k, P, a.dtype), g[i, None]
-            if ctx.needs_input_grad[0]:
-                n = torch.arange(1, k + 1, device=a.device, dtype=a.dtype)
-                (E, O), (dE, dO) = _fold(a[i, :k]*n, P), _fold(da[i, :k]*n, P)
-                x = (torch.cat([E, dE], -1) @ rows.cp).mul_(rows.cq)
-                x.addcmul_(torch.cat([O, dO], -1) @ rows.sp, rows.sq, value=-1)
-                gcoef[i] = (2*pi*x.sum(1)*g[i]).to(coef.dtype) @ _turns(hop, coef).T
-            E, O = (rows.sq*gi) @ rows.cp.mT, (rows.cq*gi) @ rows.sp.mT
-            ga[i, :k], gda[i, :k] = _unfold(E[..., :P+1], O[..., :P], k), _unfold(E[..., P+1:], O[..., P:], k)
-        return gcoef, ga, gda, None
+        (coef, a), (P, plan), (K, hop) = ctx.saved_tensors, ctx.plan, (ctx.saved_tensors[1].shape[-1], g.shape[1])
+        k = torch.arange(1, K + 1, device=a.device, dtype=a.dtype)
+        E, O = _fold((k*a)[..., :2*P*(P + 1)], P)
+        gE, gO = torch.zeros_like(E), torch.zeros_like(O)
+        rows, slope = _Rows(P, hop, min(len(a), plan[0][0].stop), a), torch.empty_like(g)
+        for i, Q in plan:
+            cp, sp, cq, sq = rows.fill(coef[i])
+            (x, z), cq, sq = rows.out(len(cp), Q), cq[:, :Q+1], sq[:, :Q+1]
+            if ctx.needs_input_grad[0]: # dy/dθ = Σ k a_k cos kθ
+                torch.bmm(E[i, :Q+1], cp, out=x).mul_(cq)
+                x.addcmul_(torch.bmm(O[i, :Q+1], sp, out=z), sq, value=-1)
+                torch.sum(x, 1, out=slope[i])
+            gE[i, :Q+1] = torch.mul(sq, g[i, None], out=x) @ cp.mT
+            gO[i, :Q+1] = torch.mul(cq, g[i, None], out=z) @ sp.mT
+        gcoef = (2*pi*slope*g).to(coef.dtype) @ _turns(hop, coef).T if ctx.needs_input_grad[0] else None
+        return gcoef, _unfold(gE, gO, K), None
 
 # %% ../nbs/00_synth.ipynb #b99cea24
 class HarmonicState(NamedTuple):
@@ -224,11 +247,12 @@ def harmonics(
     f = torch.cat([f0, f0[:, -1:]], 1)[:, :n+1].to(wide.dtype)/sr
     a = amps*audible(_neighbours(f0, before), amps.shape[-1], sr)
     a = torch.cat([a, a[:, -1:]], 1)[:, :n+1]
-    df, da = f.diff(dim=1), a.diff(dim=1)
+    df, a = f.diff(dim=1), torch.stack([a[:, :n], a.diff(dim=1)], 2) # (batch, n, 2, partials)
     ends = phase + (hop*f[:, :n] + df*(hop - 1)/2).cumsum(1)
-    starts = _wrap(torch.cat([phase, ends], 1))
+    starts = torch.cat([phase, ends], 1)
+    starts = starts - starts.round()
     coef = torch.stack([starts[:, :n], f[:, :n], df], -1)
-    y = _SumOfSines.apply(coef.flatten(0, 1), a[:, :n].flatten(0, 1), da.flatten(0, 1), hop).view(len(f0), n*hop)
+    y = _SumOfSines.apply(coef.flatten(0, 1), a.flatten(0, 1), hop).view(len(f0), n*hop) if n else f0[:, :0]
     if last: return y, None
     return y, HarmonicState(starts[:, n:], f0[:, n-1:n] if n else before, f0[:, n:], amps[:, n:])
 
@@ -260,7 +284,7 @@ _white = white # where an argument has the same name
 
 # %% ../nbs/00_synth.ipynb #b97abcfa
 @lru_cache(maxsize=8)
-def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -> Tensor: # (bands, bins)
+def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -> Tensor: # (bands, 2 * bins)
     "Real spectrum of the Hann-windowed, zero-phase filter that each single band stands for."
     if bands < 2: raise ValueError(f'filtered noise needs at least 2 bands, not {bands}')
     taps = 2*(bands - 2) + 1
@@ -270,7 +294,8 @@ def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -
     window = torch.cos(pi*n/(2*(bands - 1)))**2
     h = torch.cos(pi*b[:, None]*n/(bands - 1))*window/(bands - 1)
     h[[0, -1]] /= 2
-    return (h @ torch.cos(2*pi*n[:, None]*k/size)).to(device=device, dtype=dtype)
+    H = h @ torch.cos(2*pi*n[:, None]*k/size)
+    return H.repeat_interleave(2, 1).to(device=device, dtype=dtype) # once for Re, once for Im
 
 def _smooth(n: int) -> bool:
     "Has `n` only the factors 2, 3 and 5 that FFTs like?"
@@ -280,20 +305,26 @@ def _smooth(n: int) -> bool:
 
 # %% ../nbs/00_synth.ipynb #11ecc56f
 class _Filter(torch.autograd.Function):
-    "Blocks of noise through the filters of their bands; differentiable in the bands."
+    "Blocks of noise through the filters of their bands, overlapped and added; differentiable in the bands."
     @staticmethod
-    def forward(ctx, mags, x, W):
-        ctx.size, side = 2*(W.shape[-1] - 1), len(W) - 2 # the filter rings `side` samples before and after
-        X = torch.view_as_real(torch.fft.rfft(F.pad(x, (side, ctx.size - x.shape[-1] - side))))
+    def forward(ctx, mags, x, W): # (batch, blocks, bands), (batch, blocks, hop) -> (batch, samples)
+        (B, n, bands), hop = mags.shape, x.shape[-1]
+        ctx.size, ctx.side = size, side = W.shape[-1] - 2, bands - 2 # a filter rings `side` samples before and after
+        X = torch.view_as_real(torch.fft.rfft(F.pad(x, (side, size - hop - side)))).flatten(-2)
         ctx.save_for_backward(X, W)
-        return torch.fft.irfft(torch.view_as_complex(X*(mags @ W)[..., None]), ctx.size)
+        Y = torch.view_as_complex((mags @ W).mul_(X).unflatten(-1, (-1, 2)))
+        y = torch.fft.irfft(Y, size)[..., :hop+2*side]
+        out = y.new_zeros(B, n + ceil(2*side/hop), hop)
+        for i in range(0, hop + 2*side, hop): out[:, i//hop:i//hop+n, :y.shape[-1]-i] += y[..., i:i+hop]
+        return out.flatten(1)[:, :n*hop+2*side]
 
     @staticmethod
     def backward(ctx, g):
-        X, W = ctx.saved_tensors
-        G = torch.view_as_real(torch.fft.rfft(g)).mul_(X).sum(-1)
+        (X, W), hop = ctx.saved_tensors, (g.shape[1] - 2*ctx.side)//ctx.saved_tensors[0].shape[1]
+        G = torch.fft.rfft(g.unfold(1, hop + 2*ctx.side, hop), ctx.size)
+        G = torch.view_as_real(G).flatten(-2).mul_(X)
         c = torch.full_like(W[0], 2/ctx.size)
-        c[0] = c[-1] = 1/ctx.size
+        c[:2] = c[-2:] = 1/ctx.size
         return G @ (W*c).T, None, None
 
 # %% ../nbs/00_synth.ipynb #07b6531b
@@ -305,20 +336,6 @@ class NoiseState(NamedTuple):
     tail: Tensor # Sound not given back yet, (batch, samples)
 
 # %% ../nbs/00_synth.ipynb #5a83978f
-def _overlap_add(
-    y: Tensor, # Segments that start every `hop` samples, (batch, blocks, longer than hop)
-    hop: int, # Samples per frame
-    length: int, # Samples of a segment that count
-) -> Tensor: # (batch, blocks * hop + length - hop)
-    "Add up overlapping segments."
-    B, n, _ = y.shape
-    out = y.new_zeros(B, n + ceil(length/hop) - 1, hop)
-    for i in range(0, length, hop):
-        w = min(hop, length - i)
-        out[:, i//hop:i//hop+n, :w] += y[..., i:i+w]
-    return out.flatten(1)[:, :n*hop + length - hop]
-
-# %% ../nbs/00_synth.ipynb #46c99ae3
 def noise(
     mags: Tensor, # Gain of each band from 0 Hz to Nyquist, (batch, frames, bands)
     white: Tensor|None=None, # Excitation, (batch, frames * hop); None: `white` of seeds `seed`, `seed + 1`, …
@@ -344,7 +361,7 @@ def noise(
     blocks, past = x[:, :mags.shape[1]*hop].unflatten(1, (-1, hop)), x[:, mags.shape[1]*hop:]
     y = _Filter.apply(mags, blocks, _responses(bands, hop, mags.device, mags.dtype))
     given = max(m0 - 2, 0)*hop # samples given back so far
-    y = F.pad(_overlap_add(y, hop, hop + 2*side), (m0*hop - half - side - given, 0))
+    y = F.pad(y, (m0*hop - half - side - given, 0))
     y[:, :state.tail.shape[1]] += state.tail
     n = (m1 if last else max(m1 - 2, 0))*hop - given
     return (y[:, :n], None) if last else (y[:, :n], NoiseState(m1, held, past, y[:, n:]))
