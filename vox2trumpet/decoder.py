@@ -246,7 +246,6 @@ def stream(model: Instrument,
 # %% ../nbs/02_decoder.ipynb #2b15bfc0
 format_name = 'vox2trumpet-model-1'
 
-# %% ../nbs/02_decoder.ipynb #cab7168b
 def save_model(model: Instrument,
                path: str, # of the file, *.safetensors
                **meta # kept as text beside the configuration, statistics and card
