@@ -51,7 +51,6 @@ class _Magnitude(torch.autograd.Function):
         fr = torch.fft.irfft(G, len(w), norm='forward').mul_(w/2)
         return overlap_add(fr, ctx.hop, ctx.n), None, None
 
-# %% ../nbs/03_loss.ipynb #180f6ff5
 def magnitude(y: Tensor, # audio, (..., samples)
               n_fft: int, # window length in samples, a multiple of 4
              ) -> Tensor: # (..., samples//(n_fft/4) + 1, n_fft/2 + 1), unnormalised: a full-scale sine peaks at n_fft/4
