@@ -7,17 +7,19 @@ __all__ = ['urmp_page', 'urmp_url', 'playing_ranges', 'urmp_name', 'readable', '
            'digest', 'note_hz', 'playing_range', 'urmp_file', 'refusal', 'mislabelled', 'extract', 'gather', 'Again',
            'fetch', 'download', 'recordings', 'save', 'read', 'features', 'targets', 'manifest_path', 'shard_of',
            'manifest', 'source_of', 'loud_level', 'source_gains', 'put_manifest', 'prepare', 'summary', 'merge',
-           'voiced', 'prepared', 'statistics', 'performance', 'split', 'cut', 'Crops']
+           'voiced', 'prepared', 'statistics', 'picture', 'overview', 'look', 'Finding', 'runs', 'check_numbers',
+           'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint', 'duplicates', 'check',
+           'table', 'set_aside', 'performance', 'split', 'cut', 'Crops']
 
 # %% ../nbs/04_data.ipynb #ce33d50c
-import gzip, hashlib, http.client, json, math, os, pickle, re, shutil, ssl, sys, tarfile, time, urllib.error, urllib.request, zlib
+import gzip, hashlib, http.client, json, math, os, pickle, re, shutil, ssl, tarfile, tempfile, time, urllib.error, urllib.request, zlib
 import numpy as np, torch
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
-from typing import Callable
+from typing import Callable, NamedTuple
 from torch import Tensor
 from torch.utils.data import Dataset
 from .encoder import floor_db, hop, load_audio, loudness, pitch, sr
@@ -535,8 +537,9 @@ percents = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100)
 def voiced(record: dict, # of `read`
            sure: float = .5, # periodicity from which a frame counts as a tone
           ) -> Tensor: # bool, (frames,)
-    "The frames that carry a tone."
-    return (record['periodicity'] >= sure) & (record['loudness'] > floor_db)
+    "The frames that carry a tone: a clear pitch, and not 40 dB below the loudest."
+    L = record['loudness']
+    return (record['periodicity'] >= sure) & (L > max(floor_db, L.max() - 40))
 
 def prepared(where, # a prepared folder, a .pt file, or a list of .pt files
             ) -> list[Path]: # sorted
@@ -559,10 +562,298 @@ def statistics(where, # a prepared folder or a list of .pt files
         tones.append(torch.stack([r['loudness'][v], r['f0'][v], torch.full_like(r['f0'][v], r['hop']/r['sr'])]))
     L, f0, dt = torch.cat(tones, 1).double().numpy()
     if len(L) == 0: raise ValueError(f'{where}: no voiced frame in any of {len(files)} files')
-    q = lambda x: np.percentile(x, percents).round(4).tolist()
-    return dict(loudness=dict(mean=round(L.mean(), 4), std=round(L.std(), 4), quantiles=q(L)),
-                f0=dict(min=round(f0.min(), 4), max=round(f0.max(), 4), quantiles=q(f0)), percents=list(percents),
-                minutes=round(seconds/60, 4), minutes_voiced=round(dt.sum()/60, 4), files=len(files))
+    q, r = lambda x: np.percentile(x, percents).round(4).tolist(), lambda x: round(float(x), 4)
+    return dict(loudness=dict(mean=r(L.mean()), std=r(L.std()), quantiles=q(L)), f0=dict(min=r(f0.min()), max=r(f0.max()), quantiles=q(f0)),
+                percents=list(percents), minutes=r(seconds/60), minutes_voiced=r(dt.sum()/60), files=len(files))
+
+# %% ../nbs/04_data.ipynb #18ca2f4e
+def _spectrum(y, sr, n_fft=1024, columns=800):
+    "(times s, dB): at most so many columns, however long the sound"
+    at = torch.linspace(0, max(0, len(y) - n_fft), min(columns, 1 + len(y)//160)).long()
+    x = torch.nn.functional.pad(y, (0, max(0, n_fft - len(y))))
+    frames = torch.stack([x[a:a + n_fft] for a in at.tolist()])*torch.hann_window(n_fft)
+    return (at + n_fft/2)/sr, 20*torch.log10(torch.fft.rfft(frames).abs()/n_fft*4 + 1e-6)
+
+def _envelope(y, columns=1600):
+    "(lowest, highest) of each of at most so many pieces"
+    n = max(1, math.ceil(len(y)/columns))
+    z = torch.nn.functional.pad(y, (0, -len(y) % n)).reshape(-1, n)
+    return z.amin(1), z.amax(1)
+
+def _note_axis(ax, lo, hi):
+    "A log axis whose ticks are notes"
+    names = [f'{n}{o}' for o in range(0, 8) for n in ('C', 'E', 'G') if lo <= note_hz(f'{n}{o}') <= hi]
+    ax.set_yscale('log'); ax.set_ylim(lo, hi); ax.minorticks_off()
+    ax.set_yticks([note_hz(n) for n in names], names)
+
+# %% ../nbs/04_data.ipynb #0c8ffc1a
+def picture(record: dict, # of `read` or `features`
+            title: str = '',
+           ): # a matplotlib Figure
+    "Waveform, spectrogram with pitch, pitch as notes, periodicity, loudness."
+    from matplotlib.figure import Figure
+    y, sr, f0, v = record['audio'], record['sr'], record['f0'], voiced(record)
+    t, shown = torch.arange(len(f0))*record['hop']/sr, f0.where(v, torch.tensor(float('nan')))
+    fig = Figure(figsize=(9, 9), layout='constrained')
+    a, b, c, d, e = fig.subplots(5, 1, sharex=True, height_ratios=[1, 2, 1.6, .6, 1])
+    lo, hi = _envelope(y)
+    a.fill_between(np.linspace(0, len(y)/sr, len(lo)), lo, hi); a.set(ylabel='waveform', title=title)
+    at, S = _spectrum(y, sr)
+    b.imshow(S.T, origin='lower', aspect='auto', extent=(at[0] - .032, at[-1] + .032, 0, sr/2000), vmin=-90, vmax=S.max(), cmap='magma')
+    b.plot(t, shown/1000, 'c', lw=.8); b.set(ylabel='kHz', ylim=(0, min(6, sr/2000)))
+    c.plot(t, shown, '.', ms=2)
+    _note_axis(c, *(float(x) for x in (f0[v].min()/1.2, f0[v].max()*1.2)) if v.any() else (100, 1000)); c.set(ylabel='pitch'); c.grid(alpha=.4)
+    d.plot(t, record['periodicity']); d.set(ylabel='periodicity', ylim=(0, 1.05))
+    e.plot(t, record['loudness']); e.set(ylabel='loudness, dB(A)', xlabel='s')
+    return fig
+
+# %% ../nbs/04_data.ipynb #e489bf2f
+def overview(where, # a prepared folder or a list of .pt files
+            ): # a matplotlib Figure
+    "Pitch and loudness of a collection."
+    from matplotlib.figure import Figure
+    kept = [(r['f0'][v], r['loudness'][v], r['hop']/r['sr']) for r in map(read, prepared(where)) for v in [voiced(r)]]
+    stats, f0, L = statistics(where), *(torch.cat([k[i] for k in kept]) for i in (0, 1))
+    fig = Figure(figsize=(9, 3), layout='constrained')
+    a, b = fig.subplots(1, 2)
+    semitones = (12*torch.log2(f0/440) + 69).numpy()
+    a.hist(semitones, np.arange(math.floor(semitones.min()) - .5, semitones.max() + 1.5), weights=np.full(len(f0), kept[0][2]))
+    ticks = [m for m in range(12, 120) if m % 12 in (0, 4, 7) and semitones.min() - 1 <= m <= semitones.max() + 1]
+    a.set_xticks(ticks, [f"{'C...E..G'[m % 12]}{m//12 - 1}" for m in ticks]); a.set(xlabel='note', ylabel='seconds')
+    b.hist(L.numpy(), 60, weights=np.full(len(L), kept[0][2])); b.set(xlabel='loudness, dB(A)', ylabel='seconds')
+    fig.suptitle(f"{stats['files']} recordings, {stats['minutes']:.1f} minutes, {stats['minutes_voiced']:.1f} of them voiced")
+    return fig
+
+# %% ../nbs/04_data.ipynb #7c98857b
+def look(where: str | Path, # a prepared folder, one .pt file, or one audio file
+         out_dir: str | Path = 'data/visualization', # gets a picture per file, and overview.png
+         model: str = 'tiny', # CREPE's size, for an audio file
+        ) -> list[Path]: # the pictures
+    "Draw recordings."
+    where, out_dir, made = Path(where), Path(out_dir), []
+    out_dir.mkdir(parents=True, exist_ok=True)
+    def put(fig, name):
+        made.append(out_dir/f'{name}.png')
+        write(made[-1], lambda f: fig.savefig(f, format='png', dpi=80))
+    if where.suffix.lower() in readable: put(picture(features(where, model), where.name), where.stem); return made
+    for p in prepared(where): put(picture(read(p), p.stem), p.stem)
+    if where.is_dir(): put(overview(where), 'overview')
+    return made
+
+# %% ../nbs/04_data.ipynb #2354c955
+class Finding(NamedTuple):
+    "One thing that is wrong with a recording"
+    file: str
+    time: float | None # s, where it begins
+    fault: str
+    detail: str
+    serious: bool = False # must not be trained on
+
+# %% ../nbs/04_data.ipynb #ab8bc6df
+def runs(x: np.ndarray, # bool, (n,)
+        ) -> np.ndarray: # (runs, 2): first, one past the last
+    "Where a condition holds without a break."
+    return np.flatnonzero(np.diff(np.r_[False, x, False])).reshape(-1, 2)
+
+def check_numbers(record: dict) -> list: # of (time, fault, detail, serious)
+    "NaN, infinity, lengths."
+    sr, hop, found = record['sr'], record['hop'], []
+    frames = math.ceil(len(record['audio'])/hop)
+    for k in ('audio', 'f0', 'periodicity', 'loudness'):
+        x = record[k]
+        step = 1/sr if k == 'audio' else hop/sr
+        for fault, bad in (('NaN', x.isnan()), ('infinity', x.isinf())):
+            if bad.any(): found.append((int(bad.nonzero()[0])*step, fault, f'{int(bad.sum())} values of {k}', True))
+        if k != 'audio' and len(x) != frames: found.append((None, 'length', f'{len(x)} frames of {k}, the audio has {frames}', True))
+    return found
+
+# %% ../nbs/04_data.ipynb #7e9ca9d5
+def check_wave(x: np.ndarray, # (samples,) or (samples, channels)
+               sr: int, # Hz
+              ) -> list: # of (time, fault, detail, serious)
+    "Silence, clipping, a constant."
+    x, found = x.reshape(len(x), -1), []
+    if len(x) == 0: return [(None, 'silence', 'no samples', True)]
+    peak, rms = np.abs(x).max(), float(np.sqrt((x.astype('f8')**2).mean()))
+    if peak < 1e-3: return [(0., 'silence', f'peak {20*np.log10(peak + 1e-9):.0f} dBFS', True)]
+    flat = [r for c in x.T for s in (1, -1) if s*c.max() > .02 or s*c.min() > .02
+            for r in runs(s*c >= (s*c).max()*(1 - 1e-5)) if r[1] - r[0] >= 3]
+    if len(flat) >= 2:
+        share = sum(b - a for a, b in flat)/x.size
+        found.append((min(a for a, _ in flat)/sr, 'clipping', f'{len(flat)} flat tops, {100*share:.3f} % of the samples', share > 1e-4))
+    dc = float(np.abs(x.mean(0, dtype='f8')).max())
+    if dc > 1e-3 and dc > .03*rms: found.append((0., 'DC', f'a constant of {dc:+.4f}', dc > .1))
+    return found
+
+# %% ../nbs/04_data.ipynb #6410b1ec
+def check_hum(x: np.ndarray, # (samples,)
+              sr: int, # Hz
+              lowest: float = playing_range('tpt')[0], # Hz, of the instrument
+             ) -> list: # of (time, fault, detail, serious)
+    "Mains hum."
+    n, found = min(len(x), sr), []
+    if n < sr/2: return found
+    S = np.stack([np.abs(np.fft.rfft(x[a:a + n]*np.hanning(n)))**2 for a in range(0, len(x) - n + 1, n//2)])*(4/n**2)
+    f = np.fft.rfftfreq(n, 1/sr)
+    for mains in (50, 60):
+        for line in (mains, 2*mains):
+            if line > .8*lowest: continue
+            near = (np.abs(f - line) > 4) & (np.abs(f - line) < 15)
+            stands = 10*np.log10(S[:, np.abs(f - line) < 1.5].max(1)/(np.median(S[:, near], 1) + 1e-14) + 1e-9)
+            level = 10*np.log10(np.median(S[:, np.abs(f - line) < 1.5].max(1)) + 1e-14)
+            if np.quantile(stands, .2) > 20 and level > -70: found.append((0., 'hum', f'{line} Hz at {level:.0f} dBFS', False))
+    return found
+
+# %% ../nbs/04_data.ipynb #954afd46
+def check_range(record: dict, instrument: str = 'tpt') -> list: # of (time, fault, detail, serious)
+    "Pitches that the instrument does not play, 50 ms or longer; a semitone is allowed."
+    (lo, hi), v, f0 = playing_range(instrument), voiced(record).numpy(), record['f0'].numpy()
+    out, step = v & ((f0 < lo/2**(1/12)) | (f0 > hi*2**(1/12))), record['hop']/record['sr']
+    long = [r for r in runs(out) if (r[1] - r[0])*step >= .05]
+    share = sum(b - a for a, b in long)/max(1, v.sum())
+    return [(float(a*step), 'out of range', f'{f0[a:b].min():.0f} – {f0[a:b].max():.0f} Hz for {(b - a)*step:.2f} s', bool(share > .2)) for a, b in long]
+
+# %% ../nbs/04_data.ipynb #4453525b
+def unexplained(record: dict, every: int = 4, n_fft: int = 2048) -> tuple: # frames (n,), share of power (n,)
+    "Power that is not near a multiple of f0, in the frames that sound."
+    sr, hop, L = record['sr'], record['hop'], record['loudness']
+    at = torch.arange(0, len(L), every)
+    at = at[L[at] > max(floor_db, L.max() - 30)]
+    y = torch.nn.functional.pad(record['audio'], (n_fft//2, n_fft))
+    f, shares = torch.fft.rfftfreq(n_fft, 1/sr), []
+    for a in at.split(2000):
+        S = torch.fft.rfft(torch.stack([y[m*hop:m*hop + n_fft] for m in a.tolist()])*torch.hann_window(n_fft)).abs().square()
+        k = f/record['f0'][a, None]
+        off = (k - k.round().clamp(min=1)).abs()*record['f0'][a, None]
+        heard = (f > 70) & (k < 8.5)
+        near = off < torch.clamp(.03*f, min=3*sr/n_fft)
+        shares.append((S*(heard & ~near)).sum(1)/((S*heard).sum(1) + 1e-12))
+    return at.numpy(), torch.cat(shares).numpy() if shares else np.zeros(0)
+
+def check_tones(record: dict, most: float = .15, least: float = .3) -> list: # of (time, fault, detail, serious)
+    "Passages of more than one tone, longer than `least` seconds."
+    every, step = 4, record['hop']/record['sr']
+    at, share = unexplained(record, every)
+    many = np.zeros(len(record['f0'])//every + 1, bool)
+    many[at[share > most]//every] = True
+    long = [r for r in runs(many) if (r[1] - r[0])*every*step >= least]
+    total = sum(b - a for a, b in long)/max(1, len(at))
+    return [(float(a*every*step), 'several tones', f'for {(b - a)*every*step:.2f} s', total > .3) for a, b in long]
+
+# %% ../nbs/04_data.ipynb #736bc3e9
+def fingerprint(record: dict, n_fft: int = 4096) -> np.ndarray: # (frames - 1,) of 32 bits
+    "A code per frame that survives gain, format and trimming (Haitsma & Kalker 2002, eq. 1)."
+    sr, hop, n = record['sr'], record['hop'], len(record['f0'])
+    edges = torch.tensor(np.geomspace(150, min(4000, .45*sr), 34)/sr*n_fft).round().long()
+    y = torch.nn.functional.pad(record['audio'], (n_fft//2, n_fft + hop)).unfold(0, n_fft, hop)[:n]
+    E = []
+    for block in y.split(2000):
+        P = torch.fft.rfft(block*torch.hann_window(n_fft)).abs().double().square().cumsum(1)
+        E.append(P[:, edges[1:]] - P[:, edges[:-1]])             # (frames, 33)
+    d = torch.cat(E).diff(dim=1)
+    bits = (d[1:] - d[:-1]) > 0
+    return (bits.long() << torch.arange(32)).sum(1).numpy()
+
+# %% ../nbs/04_data.ipynb #5513e380
+def _alike(a, b, ta, tb):
+    "Largest normalised correlation of 0.4 s of a at frame ta with b near frame tb"
+    hop, n = a['hop'], int(.4*a['sr'])
+    x, z = a['audio'][ta*hop:ta*hop + n], b['audio'][max(0, (tb - 2)*hop):(tb + 2)*hop + n]
+    if len(x) < n or len(z) < n or x.norm() < 1e-4: return 0.
+    c = torch.fft.irfft(torch.fft.rfft(z, 2*len(z))*torch.fft.rfft(x, 2*len(z)).conj())[:len(z) - n + 1]
+    e = z.square().double().cumsum(0); e = (e[n - 1:] - torch.cat([e.new_zeros(1), e[:len(z) - n]])).clamp(min=1e-12).sqrt()
+    return float((c/e).abs().max()/x.norm())
+
+def duplicates(files: list[Path], # prepared
+               least: float = .8, # correlation
+              ) -> list: # of (file a, time, file b, time, seconds, correlation)
+    "Passages that two files share."
+    codes = [fingerprint(read(p)) for p in files]
+    code, file = np.concatenate(codes), np.repeat(np.arange(len(codes)), [len(c) for c in codes])
+    at, order, votes = np.concatenate([np.arange(len(c)) for c in codes]), np.argsort(code, kind='stable'), {}
+    for a, b in runs(np.diff(code[order], append=-1) == 0):       # a…b have equal codes
+        group = order[a:b + 1]
+        if len(group) > 40: continue                              # says nothing
+        for i in range(len(group)):
+            for j in group[i + 1:]:
+                p, q = sorted((group[i], j), key=lambda k: file[k])
+                if file[p] != file[q]: votes.setdefault((file[p], file[q], (at[p] - at[q] + 1)//3), []).append((at[p], at[q]))
+    found = {}
+    for (i, j, _), hits in votes.items():
+        if len(hits) < 3: continue
+        ta, tb = hits[len(hits)//2]
+        same = _alike(read(files[i]), read(files[j]), ta, tb)
+        if same > least and len(hits) > found.get((i, j), [0])[-1]: found[i, j] = [ta, tb, same, len(hits)]
+    return [(files[i], float(ta)*hop/sr, files[j], float(tb)*hop/sr, n*hop/sr, c) for (i, j), (ta, tb, c, n) in found.items()]
+
+# %% ../nbs/04_data.ipynb #31a481bb
+def _examine(path, instrument):
+    "All findings of one file, and its record"
+    try:
+        if path.suffix == '.pt': record, wave = read(path), None
+        else:
+            import soundfile as sf
+            record, wave = features(path, 'tiny'), sf.SoundFile(path)
+    except (ValueError, OSError) as e: return [(None, 'NaN' if 'NaN' in str(e) else 'unreadable', f'{e}{_hint(path)}', True)], None
+    found = check_numbers(record)
+    if found: return found, None
+    if wave:
+        with wave: x = wave.read(dtype='float32', always_2d=True); found += check_wave(x, wave.samplerate)
+    else: found += check_wave(record['audio'].numpy(), record['sr'])
+    if any(f[1] == 'silence' for f in found): return found, None
+    if not voiced(record).any(): found.append((None, 'no tone', 'no frame has a clear pitch', True))
+    found += check_hum(record['audio'].numpy(), record['sr'], playing_range(instrument)[0])
+    return found + check_range(record, instrument) + check_tones(record), record
+
+# %% ../nbs/04_data.ipynb #76d8b6dc
+def check(where, # a prepared folder, a list of .pt files, or a folder of recordings
+          valid=None, # the validation set, likewise
+          instrument: str = 'tpt', # whose range
+          progress: bool = True, # show a bar
+         ) -> list[Finding]: # the gravest first
+    "Examine recordings."
+    from tqdm.auto import tqdm
+    def these(w): return recordings(w) if isinstance(w, (str, Path)) and Path(w).is_dir() and not list(Path(w).glob('*.pt')) else prepared(w)
+    train, held = these(where), these(valid) if valid is not None else []
+    findings, well = [], []
+    with tempfile.TemporaryDirectory() as tmp:
+        for i, p in enumerate(tqdm(train + held, unit='file', disable=not progress)):
+            found, record = _examine(p, instrument)
+            findings += [Finding(str(p), *f) for f in found]
+            if record is None: continue
+            if p.suffix != '.pt': save(Path(tmp)/f'{i}.pt', record)
+            well.append((p, p if p.suffix == '.pt' else Path(tmp)/f'{i}.pt'))
+        original = {kept: p for p, kept in well}
+        for a, ta, b, tb, seconds, c in duplicates(list(original)):
+            a, b = original[a], original[b]
+            leak = (a in held) != (b in held)
+            if a in held: a, b, ta, tb = b, a, tb, ta             # name the one that is trained on
+            findings.append(Finding(str(a), ta, 'leak' if leak else 'duplicate', f'is in {b} at {tb:.2f} s (correlation {c:.2f})', leak))
+    return sorted(findings, key=lambda f: (not f.serious, f.file, f.time or 0))
+
+def table(findings: list[Finding]) -> str:
+    "Findings as text, a line each."
+    if not findings: return 'nothing found'
+    rows = [('!' if f.serious else ' ', f.file, '' if f.time is None else f'{f.time:.2f} s', f.fault, f.detail) for f in findings]
+    widths = [max(len(r[i]) for r in rows) for i in range(4)]
+    return '\n'.join('  '.join([*(c.ljust(w) for c, w in zip(r, widths)), r[4]]) for r in rows)
+
+# %% ../nbs/04_data.ipynb #a17fbea2
+def set_aside(findings: list[Finding],
+              folder: str | Path, # in which the files are
+             ) -> list[Path]: # where they are now
+    "Move the files with serious findings out of a folder."
+    folder, moved = Path(folder), []
+    aside, index = folder.with_name(folder.name + '_aside'), manifest(manifest_path(folder))
+    for file in dict.fromkeys(f.file for f in findings if f.serious):
+        if not Path(file).is_relative_to(folder): continue
+        name, reasons = Path(file).relative_to(folder), '; '.join(f.fault for f in findings if f.serious and f.file == file)
+        moved.append(aside/name)
+        moved[-1].parent.mkdir(parents=True, exist_ok=True)
+        if entry := index['files'].pop(name.as_posix(), None): index['aside'][name.as_posix()] = entry | dict(reason=reasons)
+        shutil.move(file, moved[-1])
+    if moved and manifest_path(folder).exists(): put_manifest(manifest_path(folder), index)
+    return moved
 
 # %% ../nbs/04_data.ipynb #77c128fb
 urmp_same = {'16': '15'} # trumpet tracks 1 and 2 of piece 16 are those of piece 15
