@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['grey', 'gold', 'sounds', 'pictures', 'cli', 'Checkpoint', 'Json', 'fitting', 'max_seconds', 'max_megabytes', 'css',
            'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline', 'level_of', 'pitch_axis',
-           'picture', 'check_names', 'perform', 'transfer', 'moved', 'words', 'command', 'sentence', 'main', 'bar',
-           'seconds_of', 'say', 'octaves', 'option', 'info', 'tree', 'prepare', 'train', 'evaluate', 'inline_picture',
-           'checked_upload', 'duration', 'page_transfer', 'safe_name', 'controls', 'page', 'app', 'serve']
+           'picture', 'one_thread', 'check_names', 'perform', 'transfer', 'moved', 'words', 'command', 'sentence',
+           'main', 'bar', 'seconds_of', 'say', 'octaves', 'option', 'info', 'tree', 'prepare', 'train', 'evaluate',
+           'inline_picture', 'checked_upload', 'duration', 'page_transfer', 'safe_name', 'controls', 'page', 'app',
+           'serve']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, json, math, os, re, shutil, sys, tempfile, time
@@ -157,11 +158,21 @@ def picture(
         pitch.plot(t, sung, color=grey, lw=4, alpha=.6)
         pitch.plot(t, played, color=gold, lw=1.5)
         pitch_axis(pitch, np.concatenate([sung, played]))
-        level.plot(t, voice.loudness, color=grey, lw=1.5)
+        level.plot(t, voice.loudness, color=grey, lw=4, alpha=.6)
         level.plot(t, level_of(after, hop), color=gold, lw=1.5)
         pitch.set(ylabel='pitch')
         level.set(ylabel='loudness, dB', ylim=(-90, 0), xlabel='seconds', xlim=(0, len(t)*frame))
         with whole_file(path) as part: fig.savefig(part, dpi=100, transparent=kind == 'svg')
+
+# %% ../nbs/06_app.ipynb #aa2357b1
+@contextmanager
+def one_thread():
+    "Let torch use one thread, for as long as the block lasts."
+    import torch
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: yield
+    finally: torch.set_num_threads(before)
 
 # %% ../nbs/06_app.ipynb #fe77b2b0
 sounds, pictures = ('.wav', '.flac', '.ogg', '.mp3'), ('.png', '.svg', '.pdf')
@@ -195,9 +206,10 @@ def perform(
     instrument = load_model(checkpoint)
     sr, hop = instrument.config['sr'], instrument.config['hop']
     n = sum(map(len, read_blocks(src, sr)))
-    voice = encode_file(src, sr=sr, hop=hop, model=pitch_model, progress=progress)
-    fitted, found = fit(voice, instrument.stats, **options)
-    gain = save_audio(out, play(instrument, fitted.f0, fitted.loudness, n, seed=seed), sr)
+    with one_thread():
+        voice = encode_file(src, sr=sr, hop=hop, model=pitch_model, progress=progress)
+        fitted, found = fit(voice, instrument.stats, **options)
+        gain = save_audio(out, play(instrument, fitted.f0, fitted.loudness, n, seed=seed), sr)
     down = max(0., -20*math.log10(gain))
     return {'seconds': n/sr, 'samples': n, 'sample_rate': sr, 'turned_down_db': down, **found}, (voice, fitted, hop)
 
@@ -512,6 +524,7 @@ def safe_name(
 css = """
 .gradio-container { max-width: 60rem !important; margin: auto !important }
 #head h1 { margin: .4rem 0 0 } #head p { margin: .2rem 0 }
+[data-testid=block-info], .min_value, .max_value, .timestamps time, .controls button { color: var(--body-text-color) !important } button.playback { display: none !important }
 .picture { width: 100%; overflow: hidden } .picture svg { width: 100%; height: auto }
 .picture svg.narrow { display: none }
 @media (max-width: 40rem) { .picture svg.wide { display: none } .picture svg.narrow { display: block } }
@@ -595,8 +608,9 @@ def serve(demo, host='127.0.0.1', port=None, megabytes=max_megabytes, inbrowser=
     "Launch a page with our limits and looks."
     import gradio as gr
     theme = gr.themes.Soft(primary_hue='amber', font=['system-ui', 'sans-serif'], font_mono=['monospace']).set(
-        button_primary_text_color='*neutral_950', button_primary_text_color_dark='*neutral_950', block_label_text_color='*neutral_800',
-        block_label_text_color_dark='*neutral_950', button_primary_background_fill_dark='*primary_500')
+        button_primary_text_color='*neutral_950', button_primary_text_color_dark='*neutral_950',
+        button_primary_background_fill_dark='*primary_500', **{f'block_{k}_background_fill{d}': 'none' for k in ('title', 'label') for d in ('', '_dark')},
+        **{f'block_{k}_text_color{d}': c for k in ('title', 'label') for d, c in (('', '*neutral_800'), ('_dark', '*neutral_100'))})
     return demo.launch(server_name=host, server_port=port, max_file_size=f'{megabytes}mb', theme=theme, css=css,
                        inbrowser=inbrowser, footer_links=[], ssr_mode=False, show_error=True, prevent_thread_lock=not block,
                        allowed_paths=[str(example_voices()[0].parent)])
