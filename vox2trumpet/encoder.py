@@ -246,7 +246,8 @@ def _comb(
     return torch.from_numpy(M)
 
 # %% ../nbs/01_encoder.ipynb #2a1f1034
-_subs = ((2, 60, (.5,), (.25, .75), 130), (3, 95, (1/3, 2/3), (1/6, 5/6), 200))
+_subs = ((2, 60, 130), (3, 95, 200))       # divisor, bins down, Hz below which 64 ms do not resolve it
+_teeth = ((1.,), (.5,), (.25, .75), (1/3, 2/3), (1/6, 5/6))
 
 def octave_check(
     x: Tensor, # (frames, 1024) windows
@@ -254,11 +255,10 @@ def octave_check(
 ) -> Tensor: # (frames, 360)
     "Where partials stand at halves or thirds of a pitch, move its probability down to where they belong"
     S = torch.fft.rfft(x * torch.hann_window(x.shape[-1]), 2 * x.shape[-1]).abs().sqrt()
-    at = S @ _comb((1.,))
-    for d, bins, teeth, gaps, lowest in _subs:
-        t, g = S @ _comb(teeth), S @ _comb(gaps)
-        s = torch.sigmoid(12 * (t / (g + 1e-9) - 1.6)) * torch.sigmoid(16 * (t / (at + 1e-9) - .45))
-        s[:, bin_hz < lowest] = 0          # a 64 ms window does not resolve lower ones
+    at, *others = (S @ torch.cat([_comb(t) for t in _teeth], 1)).split(360, 1)
+    for (d, bins, lowest), t, gap in zip(_subs, others[::2], others[1::2]):
+        s = torch.sigmoid(12 * (t / (gap + 1e-9) - 1.6)) * torch.sigmoid(16 * (t / (at + 1e-9) - .45))
+        s[:, bin_hz < lowest] = 0
         p = torch.maximum(p * (1 - s), F.pad((s * p)[:, bins:], (0, bins)))
     return p
 
@@ -272,32 +272,32 @@ class Viterbi:
         lag: int = 6000,     # frames after which an undecided past is decided anyway
     ):
         d = np.abs(np.arange(-width + 1, width))
-        self.move, self.width, self.jump, self.eps, self.lag = np.log((width - d) / width).astype(np.float32), width, jump, eps, lag
-        self.score, self.back, self.p = None, [], []
+        self.move, self.jump, self.eps, self.lag = np.log((width - d) / width).astype(np.float32), jump, eps, lag
+        self.padded = np.full(360 + 2*width - 2, -np.inf, np.float32)
+        self.score, self.bins = self.padded[width-1:1-width], np.arange(360)       # a view: scores with no bins around
+        self.near = np.lib.stride_tricks.sliding_window_view(self.padded, 2*width - 1)   # (360, 2·width-1)
+        self.score[:], self.back, self.p = 0, [], []
 
     def _step(self, e): # e: (360,) log evidence
-        if self.score is None: self.score = e; self.back.append(np.arange(360, dtype=np.int16)); return
-        w = self.width - 1
-        s = np.pad(self.score, w, constant_values=-np.inf)
-        near = np.lib.stride_tricks.sliding_window_view(s, 2*w + 1) + self.move    # (360, 23)
-        arg = near.argmax(1)
-        best, far = near[np.arange(360), arg], int(self.score.argmax())
-        leap = self.score[far] - self.jump
-        self.back.append(np.where(best >= leap, np.arange(360) + arg - w, far).astype(np.int16))
-        self.score = np.maximum(best, leap) + e
-        self.score -= self.score.max()
+        came = self.near + self.move
+        arg, far = came.argmax(1), int(self.score.argmax())
+        best, leap = came[self.bins, arg], self.score[far] - self.jump
+        self.back.append(np.where(best >= leap, self.bins + arg - len(self.move)//2, far).astype(np.int16))
+        e = np.maximum(best, leap) + e
+        self.score[:] = e - e.max()
 
     def push(self,
         p: np.ndarray,       # (frames, 360)
         last: bool = False,  # no more will come: decide all
     ) -> tuple: # bins (decided,), their rows of p (decided, 360)
         "Take frames in, give back those that are decided"
-        for row in p: self._step(np.log(row + self.eps)); self.p.append(row)
+        for e in np.log(p + self.eps): self._step(e)
+        self.p.extend(p)
         T, t = len(self.back), len(self.back)
         if T == 0: return np.zeros(0, int), np.zeros((0, 360), np.float32)
         if last or T > self.lag: state = int(self.score.argmax())
         else:                                # walk all survivors back until they meet
-            alive = np.arange(360)
+            alive = self.bins
             while t > 0 and (alive != alive[0]).any(): t -= 1; alive = self.back[t][alive]
             state = int(alive[0])
         if t <= 1 and not last: return np.zeros(0, int), np.zeros((0, 360), np.float32)
@@ -623,6 +623,6 @@ def fit(
     L = (L + 20 * fade.clamp(min=1e-6).log10()).clamp(min=floor_db)
     L = torch.where((fade == 0) | silent, torch.tensor(floor_db), L)
     report = dict(frames=len(g), voiced=float(sung.float().mean()) if len(g) else 0., octave=shift, transpose=transpose,
-                  voice_hz=_span(x.f0[sung]), trumpet_hz=_span(f0[sung]), noise_floor_db=noise, voice_db=voice,
-                  gain_db=gain, slope=slope, warnings=_warnings(x, sung, g))
+                  voice_hz=_span(x.f0[sung]), trumpet_hz=_span(f0[sung]), noise_floor_db=round(noise, 1), voice_db=round(voice, 1),
+                  gain_db=round(gain, 1), slope=round(slope, 2), warnings=_warnings(x, sung, g))
     return Fitted(f0, x.periodicity, L, fade), report
