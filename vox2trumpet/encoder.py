@@ -603,6 +603,8 @@ def fit(
     **kwargs,               # see `voiced_gate`
 ) -> tuple: # (Fitted, report)
     "Lay a voice's curves into an instrument's range, and say what was done"
+    if octave != 'auto' and octave not in range(-4, 5):
+        raise ValueError(f"octave is {octave!r}; use 'auto' or a whole number from -4 to 4")
     g, noise, voice = voiced_gate(x, **kwargs)
     g, sure = _edges(x.f0.numpy(), g)
     sung = torch.from_numpy(sure & (x.periodicity.numpy() > .25))
