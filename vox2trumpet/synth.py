@@ -231,7 +231,8 @@ def harmonics(
     last: bool=True, # No chunk follows: hold the final frame and give back everything
 ) -> tuple[Tensor, HarmonicState|None]: # Sound, (batch, samples), and the state for the next chunk
     "Sum of sines at the multiples of `f0`, linear between frames, silent above Nyquist."
-    if f0.shape != amps.shape[:2]: raise ValueError(f'f0 {tuple(f0.shape)} and amps {tuple(amps.shape)} differ in batch or frames')
+    if f0.shape != amps.shape[:2]:
+        raise ValueError(f'f0 {tuple(f0.shape)} and amps {tuple(amps.shape)} differ in batch or frames')
     if state is not None: f0, amps = torch.cat([state.f0, f0], 1), torch.cat([state.amps, amps], 1)
     M = f0.shape[1]
     n = M if last else max(M - 2, 0) # blocks whose two ends and their neighbours are known
@@ -285,7 +286,8 @@ def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -
     taps = 2*(bands - 2) + 1
     size = next(n for n in range(hop + taps - 1, 2*(hop + taps)) if n%2 == 0 and _smooth(n))
     f64 = dict(dtype=torch.float64)
-    n, b, k = torch.arange(-(taps//2), taps//2 + 1, **f64), torch.arange(bands, **f64), torch.arange(size//2 + 1, **f64)
+    b, k = torch.arange(bands, **f64), torch.arange(size//2 + 1, **f64)
+    n = torch.arange(-(taps//2), taps//2 + 1, **f64)
     window = torch.cos(pi*n/(2*(bands - 1)))**2
     h = torch.cos(pi*b[:, None]*n/(bands - 1))*window/(bands - 1)
     h[[0, -1]] /= 2
@@ -343,7 +345,8 @@ def noise(
     B, n, bands = mags.shape
     half, side = hop//2, bands - 2 # a block is centred on its frame; its filter reaches `side` samples further
     if not last and half + side > 2*hop: raise ValueError(f'{bands} bands are too many to stream at hop {hop}')
-    if white is not None and white.shape != (B, n*hop): raise ValueError(f'white {tuple(white.shape)} is not {(B, n*hop)}')
+    if white is not None and white.shape != (B, n*hop):
+        raise ValueError(f'white {tuple(white.shape)} is not {(B, n*hop)}')
     def excite(start, n): return _white(n, start, seed, B, mags.device).to(mags.dtype)
     def around(start, n): return excite(start, n) if white is None else mags.new_zeros(B, n)
     if state is None: state = NoiseState(0, mags[:, :0], around(-half, half), mags.new_zeros(B, 0))
