@@ -12,7 +12,7 @@ __all__ = ['urmp_page', 'urmp_url', 'playing_ranges', 'urmp_name', 'readable', '
            'table', 'set_aside', 'performance', 'split', 'cut', 'Crops']
 
 # %% ../nbs/04_data.ipynb #ce33d50c
-import gzip, hashlib, http.client, json, math, os, pickle, re, shutil, ssl, tarfile, tempfile, time, urllib.error, urllib.request, zlib
+import gzip, hashlib, http.client, json, math, os, pickle, re, shutil, ssl, sys, tarfile, tempfile, time, urllib.error, urllib.request, zlib
 import numpy as np, torch
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -245,8 +245,16 @@ def download(out_dir: str | Path = 'data/urmp', # gets the tracks
     if archive and source_dir: raise ValueError('give --archive or --source_dir, not both')
     if source_dir: return gather(source_dir, out_dir, instrument)
     if archive: return extract(archive, out_dir, instrument, progress)
+    done = Path(out_dir)/f'.urmp-{instrument}.json'
+    report = json.loads(done.read_text()) if done.exists() else None
+    if report and all((done.parent/f).exists() for f in report['files']): return report
     path = fetch(url, Path(out_dir)/'Dataset.tar.gz', progress=progress, **kwargs)
+    with open(path, 'rb') as f: head = f.read(2)
+    if head != b'\x1f\x8b':
+        path.unlink()
+        raise ValueError(f'{url} sent something that is not an archive: open it in a browser, and pass the file with --archive')
     report = extract(path, out_dir, instrument, progress)
+    write(done, json.dumps(report).encode())
     if not keep: path.unlink()
     return report
 
@@ -265,11 +273,15 @@ def recordings(folder: str | Path, # looked through with all its subfolders
     return files
 
 # %% ../nbs/04_data.ipynb #9dfa325e
+def _interned(x):
+    "The same, with equal strings being one object"
+    return sys.intern(x) if isinstance(x, str) else {_interned(k): _interned(v) for k, v in x.items()} if isinstance(x, dict) else x
+
 def save(path: str | Path, # a .pt file
          record: dict, # tensors, numbers, strings
         ) -> None:
     "Write a prepared recording: the same bytes for the same content."
-    write(path, lambda f: torch.save(record, f))
+    write(path, lambda f: torch.save(_interned(record), f))
 
 def read(path: str | Path, # a .pt file made by `prepare`
         ) -> dict: # audio (n,), f0, periodicity, loudness (frames,), sr, hop, source, …
@@ -781,12 +793,19 @@ def duplicates(files: list[Path], # prepared
     found = {}
     for (i, j, _), hits in votes.items():
         if len(hits) < 3: continue
-        ta, tb = hits[len(hits)//2]
-        same = _alike(read(files[i]), read(files[j]), ta, tb)
+        a, b = read(files[i]), read(files[j])
+        hits.sort(key=lambda h: -float(a['loudness'][h[0]]))      # compare where it sounds
+        same, ta, tb = max((_alike(a, b, *h), *h) for h in hits[::max(1, len(hits)//8)])
         if same > least and len(hits) > found.get((i, j), [0])[-1]: found[i, j] = [ta, tb, same, len(hits)]
     return [(files[i], float(ta)*hop/sr, files[j], float(tb)*hop/sr, n*hop/sr, c) for (i, j), (ta, tb, c, n) in found.items()]
 
 # %% ../nbs/04_data.ipynb #31a481bb
+def _first_bad(path):
+    "Time of the first sample that is not a number, s"
+    import soundfile as sf
+    x, rate = sf.read(path, dtype='float32', always_2d=True)
+    return float(np.argmin(np.isfinite(x).all(1))/rate)
+
 def _examine(path, instrument):
     "All findings of one file, and its record"
     try:
@@ -794,7 +813,9 @@ def _examine(path, instrument):
         else:
             import soundfile as sf
             record, wave = features(path, 'tiny'), sf.SoundFile(path)
-    except (ValueError, OSError) as e: return [(None, 'NaN' if 'NaN' in str(e) else 'unreadable', f'{e}{_hint(path)}', True)], None
+    except (ValueError, OSError) as e:
+        if 'NaN or infinite' in str(e): return [(_first_bad(path), 'NaN or infinity', 'samples that are no numbers', True)], None
+        return [(None, 'unreadable', f'{e}{_hint(path)}', True)], None
     found = check_numbers(record)
     if found: return found, None
     if wave:
