@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['urmp_page', 'urmp_url', 'playing_ranges', 'urmp_name', 'readable', 'unreadable', 'percents', 'urmp_same', 'write',
            'digest', 'note_hz', 'playing_range', 'urmp_file', 'refusal', 'mislabelled', 'extract', 'gather', 'Again',
-           'fetch', 'download', 'recordings', 'save', 'read', 'features', 'targets', 'manifest_path', 'shard_of',
-           'manifest', 'source_of', 'loud_level', 'source_gains', 'put_manifest', 'prepare', 'summary', 'merge',
-           'voiced', 'prepared', 'statistics', 'picture', 'overview', 'look', 'Finding', 'runs', 'check_numbers',
-           'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint', 'duplicates', 'check',
-           'table', 'set_aside', 'performance', 'split', 'cut', 'Crops']
+           'fetch', 'download', 'recordings', 'save', 'read', 'features', 'runs', 'flat_tops', 'targets',
+           'manifest_path', 'shard_of', 'manifest', 'source_of', 'loud_level', 'source_gains', 'put_manifest',
+           'prepare', 'summary', 'merge', 'voiced', 'prepared', 'statistics', 'picture', 'overview', 'look', 'Finding',
+           'check_numbers', 'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint',
+           'duplicates', 'check', 'table', 'set_aside', 'performance', 'split', 'cut', 'Crops']
 
 # %% ../nbs/04_data.ipynb #ce33d50c
 import gzip, hashlib, http.client, json, math, os, pickle, re, shutil, ssl, sys, tarfile, tempfile, time, urllib.error, urllib.request, zlib
@@ -311,6 +311,28 @@ def features(path: str | Path, # an audio file
     if wrong: raise ValueError(f'{path}: {frames} frames of audio, but {wrong}')
     return {k: v.float().contiguous().clone() if isinstance(v, Tensor) else v for k, v in record.items()}
 
+# %% ../nbs/04_data.ipynb #ac9b207d
+def runs(x: np.ndarray, # bool, (n,)
+        ) -> np.ndarray: # (runs, 2): first, one past the last
+    "Where a condition holds without a break."
+    return np.flatnonzero(np.diff(np.r_[False, x, False])).reshape(-1, 2)
+
+def flat_tops(path: str | Path, # an audio file
+             ) -> dict: # tops: how many, share: of the samples, time: of the first, s
+    "Flat tops of a recording, per channel and at its own rate."
+    import soundfile as sf
+    found = []
+    with sf.SoundFile(path) as f:
+        blocks = lambda: f.blocks(2**20, dtype='float32', always_2d=True)
+        peaks = np.max([np.stack([x.max(0), -x.min(0)]) for x in blocks()], 0)    # (2, channels)
+        f.seek(0)
+        for i, x in enumerate(blocks()):
+            for sign, tops in zip((1, -1), peaks):
+                for c in np.flatnonzero(tops > .02):
+                    found += [r + i*2**20 for r in runs(sign*x[:, c] >= tops[c]*(1 - 1e-5)) if r[1] - r[0] >= 3]
+        rate, samples = f.samplerate, f.frames*f.channels
+    return dict(tops=len(found), share=sum(int(b - a) for a, b in found)/samples, time=float(min((a for a, _ in found), default=0)/rate))
+
 # %% ../nbs/04_data.ipynb #3268ff85
 def targets(folder: str | Path, # the recordings' folder
             files: list[Path], # in it
@@ -346,7 +368,7 @@ def _job(job):
         else:
             pitches = (old['f0'], old['periodicity']) if old else None
             record = features(path, settings['model'], settings['sr'], settings['hop'], gain_db, pitches)
-            record |= dict(source=source, hash=content, settings=settings)
+            record |= dict(source=source, hash=content, settings=settings, clipping=flat_tops(path))
             save(target, record)
             state = 'done'
         return target.name, dict(source=source, hash=content, samples=len(record['audio']), gain_db=gain_db), state
@@ -662,11 +684,6 @@ class Finding(NamedTuple):
     serious: bool = False # must not be trained on
 
 # %% ../nbs/04_data.ipynb #ab8bc6df
-def runs(x: np.ndarray, # bool, (n,)
-        ) -> np.ndarray: # (runs, 2): first, one past the last
-    "Where a condition holds without a break."
-    return np.flatnonzero(np.diff(np.r_[False, x, False])).reshape(-1, 2)
-
 def check_numbers(record: dict) -> list: # of (time, fault, detail, serious)
     "NaN, infinity, lengths."
     sr, hop, found = record['sr'], record['hop'], []
@@ -680,21 +697,16 @@ def check_numbers(record: dict) -> list: # of (time, fault, detail, serious)
     return found
 
 # %% ../nbs/04_data.ipynb #7e9ca9d5
-def check_wave(x: np.ndarray, # (samples,) or (samples, channels)
-               sr: int, # Hz
+def check_wave(x: np.ndarray, # (samples,)
+               tops: dict | None = None, # of `flat_tops`
               ) -> list: # of (time, fault, detail, serious)
     "Silence, clipping, a constant."
-    x, found = x.reshape(len(x), -1), []
     if len(x) == 0: return [(None, 'silence', 'no samples', True)]
-    peak, rms = np.abs(x).max(), float(np.sqrt((x.astype('f8')**2).mean()))
+    peak, rms, dc, found = np.abs(x).max(), float(np.sqrt(np.square(x, dtype='f8').mean())), float(x.mean(dtype='f8')), []
     if peak < 1e-3: return [(0., 'silence', f'peak {20*np.log10(peak + 1e-9):.0f} dBFS', True)]
-    flat = [r for c in x.T for s in (1, -1) if s*c.max() > .02 or s*c.min() > .02
-            for r in runs(s*c >= (s*c).max()*(1 - 1e-5)) if r[1] - r[0] >= 3]
-    if len(flat) >= 2:
-        share = sum(b - a for a, b in flat)/x.size
-        found.append((min(a for a, _ in flat)/sr, 'clipping', f'{len(flat)} flat tops, {100*share:.3f} % of the samples', share > 1e-4))
-    dc = float(np.abs(x.mean(0, dtype='f8')).max())
-    if dc > 1e-3 and dc > .03*rms: found.append((0., 'DC', f'a constant of {dc:+.4f}', dc > .1))
+    if tops and tops['tops'] >= 2:
+        found.append((tops['time'], 'clipping', f"{tops['tops']} flat tops, {100*tops['share']:.3f} % of the samples", tops['share'] > 1e-4))
+    if abs(dc) > 1e-3 and abs(dc) > .03*rms: found.append((0., 'DC', f'a constant of {dc:+.4f}', abs(dc) > .1))
     return found
 
 # %% ../nbs/04_data.ipynb #6410b1ec
@@ -809,18 +821,13 @@ def _first_bad(path):
 def _examine(path, instrument):
     "All findings of one file, and its record"
     try:
-        if path.suffix == '.pt': record, wave = read(path), None
-        else:
-            import soundfile as sf
-            record, wave = features(path, 'tiny'), sf.SoundFile(path)
+        record = read(path) if path.suffix == '.pt' else features(path, 'tiny') | dict(clipping=flat_tops(path))
     except (ValueError, OSError) as e:
         if 'NaN or infinite' in str(e): return [(_first_bad(path), 'NaN or infinity', 'samples that are no numbers', True)], None
         return [(None, 'unreadable', f'{e}{_hint(path)}', True)], None
     found = check_numbers(record)
     if found: return found, None
-    if wave:
-        with wave: x = wave.read(dtype='float32', always_2d=True); found += check_wave(x, wave.samplerate)
-    else: found += check_wave(record['audio'].numpy(), record['sr'])
+    found += check_wave(record['audio'].numpy(), record.get('clipping'))
     if any(f[1] == 'silence' for f in found): return found, None
     if not voiced(record).any(): found.append((None, 'no tone', 'no frame has a clear pitch', True))
     found += check_hum(record['audio'].numpy(), record['sr'], playing_range(instrument)[0])
