@@ -1,6 +1,6 @@
 "Write README.md from nbs/index.ipynb: its text, its code and its printed results; hidden cells left out."
 from pathlib import Path
-import os, nbformat
+import os, re, nbformat
 from nbconvert import MarkdownExporter
 
 root = Path(__file__).resolve().parent.parent
@@ -10,6 +10,7 @@ nb.cells = [c for c in nb.cells if c.cell_type != 'raw' and not c.source.startsw
 for c in nb.cells:
     if c.cell_type == 'code': c.source = '\n'.join(l for l in c.source.splitlines() if not l.startswith('#|'))
 text, _ = MarkdownExporter().from_notebook_node(nb)
+text = re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', text)          # the README stands one folder higher
 new = root/'README.md.new'
 new.write_text('\n\n'.join([*front, text.strip()]) + '\n', encoding='utf-8')
 os.replace(new, root/'README.md')
