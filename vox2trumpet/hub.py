@@ -63,7 +63,8 @@ def shards(data_dir: str | Path, # prepared
         pq.write_table(pa.Table.from_pylist(table, schema=_schema()), path, compression='zstd', row_group_size=4)
     (out_dir/'statistics.json').write_text(json.dumps(statistics(files), indent=1))
     settings = manifest(manifest_path(data_dir))['settings'] if Path(data_dir).is_dir() else {}
-    (out_dir/'settings.json').write_text(json.dumps(settings, indent=1))
+    crops = round(sum((r['hi'] - r['lo'])/r['size'] for p in files for r in rows(p, **kwargs)))       # in an epoch, on average
+    (out_dir/'settings.json').write_text(json.dumps(settings | dict(crops=crops), indent=1))
     (out_dir/'README.md').write_text('---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*\n---\n'
         f'Features for vox2trumpet: {len(files)} recordings; audio, f0 (Hz), periodicity and loudness (dB) in rows of some seconds.\n')
     return made
