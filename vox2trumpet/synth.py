@@ -280,7 +280,7 @@ _white = white # where an argument has the same name
 
 # %% ../nbs/00_synth.ipynb #b97abcfa
 @lru_cache(maxsize=8)
-def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -> Tensor: # (bands, 2 * bins)
+def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -> Tensor: # (bands, bins)
     "Real spectrum of the Hann-windowed, zero-phase filter that each single band stands for."
     if bands < 2: raise ValueError(f'filtered noise needs at least 2 bands, not {bands}')
     taps = 2*(bands - 2) + 1
@@ -292,7 +292,7 @@ def _responses(bands: int, hop: int, device: torch.device, dtype: torch.dtype) -
     h = torch.cos(pi*b[:, None]*n/(bands - 1))*window/(bands - 1)
     h[[0, -1]] /= 2
     H = h @ torch.cos(2*pi*n[:, None]*k/size)
-    return H.repeat_interleave(2, 1).to(device=device, dtype=dtype) # once for Re, once for Im
+    return H.to(device=device, dtype=dtype)
 
 def _smooth(n: int) -> bool:
     "Has `n` only the factors 2, 3 and 5 that FFTs like?"
@@ -306,11 +306,10 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def forward(ctx, mags, x, W): # (batch, blocks, bands), (batch, blocks, hop) -> (batch, samples)
         (B, n, bands), hop = mags.shape, x.shape[-1]
-        ctx.size, ctx.side = size, side = W.shape[-1] - 2, bands - 2 # a filter rings `side` samples before and after
-        X = torch.view_as_real(torch.fft.rfft(F.pad(x, (side, size - hop - side)))).flatten(-2)
+        ctx.size, ctx.side = size, side = 2*(W.shape[-1] - 1), bands - 2 # a filter rings `side` samples before and after
+        X = torch.fft.rfft(F.pad(x, (side, size - hop - side)))
         ctx.save_for_backward(X, W)
-        Y = torch.view_as_complex((mags @ W).mul_(X).unflatten(-1, (-1, 2)))
-        y = torch.fft.irfft(Y, size)[..., :hop+2*side]
+        y = torch.fft.irfft(X*(mags @ W), size)[..., :hop+2*side]
         out = y.new_zeros(B, n + ceil(2*side/hop), hop)
         for i in range(0, hop + 2*side, hop): out[:, i//hop:i//hop+n, :y.shape[-1]-i] += y[..., i:i+hop]
         return out.flatten(1)[:, :n*hop+2*side]
@@ -318,11 +317,11 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         (X, W), hop = ctx.saved_tensors, (g.shape[1] - 2*ctx.side)//ctx.saved_tensors[0].shape[1]
-        G = torch.fft.rfft(g.unfold(1, hop + 2*ctx.side, hop), ctx.size)
-        G = torch.view_as_real(G).flatten(-2).mul_(X)
+        R = torch.fft.rfft(g.unfold(1, hop + 2*ctx.side, hop), ctx.size)
+        G = torch.view_as_real(R).mul_(torch.view_as_real(X)) # Re X Re R and Im X Im R side by side
         c = torch.full_like(W[0], 2/ctx.size)
-        c[:2] = c[-2:] = 1/ctx.size
-        return G @ (W*c).T, None, None
+        c[0] = c[-1] = 1/ctx.size
+        return (G[..., 0] + G[..., 1]) @ (W*c).T, None, None
 
 # %% ../nbs/00_synth.ipynb #07b6531b
 class NoiseState(NamedTuple):
@@ -359,8 +358,9 @@ def noise(
     blocks, past = x[:, :mags.shape[1]*hop].unflatten(1, (-1, hop)), x[:, mags.shape[1]*hop:]
     y = _Filter.apply(mags, blocks, _responses(bands, hop, mags.device, mags.dtype))
     given = max(m0 - 2, 0)*hop # samples given back so far
-    y = F.pad(y, (m0*hop - half - side - given, 0))
-    y[:, :state.tail.shape[1]] += state.tail
+    early = half + side + given - m0*hop # the first block begins that long before what is to be given back
+    y = y[:, early:] if early > 0 else F.pad(y, (-early, 0))
+    if state.tail.shape[1]: y = y + F.pad(state.tail, (0, y.shape[1] - state.tail.shape[1]))
     n = (m1 if last else max(m1 - 2, 0))*hop - given
     return (y[:, :n], None) if last else (y[:, :n], NoiseState(m1, held, past, y[:, n:]))
 
