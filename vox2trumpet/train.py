@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['key', 'excitation', 'batches', 'vary_level', 'rate', 'average', 'crop_losses', 'step', 'culprits', 'collate',
            'validate', 'save_state', 'load_state', 'changes', 'stop_flag', 'tracker', 'sample', 'Run', 'run_state',
-           'run_restore', 'accelerator', 'settings', 'divide', 'resume', 'write_log', 'end_epoch', 'go', 'train',
-           'options']
+           'run_restore', 'accelerator', 'settings', 'divide', 'Streamed', 'Fixed', 'aside', 'streamed', 'material',
+           'resume', 'write_log', 'end_epoch', 'go', 'train', 'options']
 
 # %% ../nbs/05_train.ipynb #7fcec8fe
-import argparse, contextlib, copy, inspect, json, math, os, re, signal, threading
+import argparse, contextlib, copy, inspect, itertools, json, math, os, re, signal, threading, zlib
 from pathlib import Path
 import torch
 from torch import nn, Tensor
-from .synth import white
+from .synth import sr, white
 from .decoder import Instrument, load_config, load_model, save_model
 from .loss import MultiResolutionSTFTLoss, distance, magnitude
-from .data import Crops, prepared, split, statistics
+from .data import Crops, performance, prepared, split, statistics
 
 # %% ../nbs/05_train.ipynb #e570d3b3
 def key(seed: int, # the run's seed
@@ -87,12 +87,13 @@ def average(ema: nn.Module, # the average, changed in place
 def crop_losses(loss: MultiResolutionSTFTLoss, # its resolutions and weights
                 y: Tensor, # estimate, (batch, samples); more than the target's are cut off
                 target: Tensor, # (batch, samples)
+                most: float = 10., # a crop's loss, at most
                ) -> Tensor: # (batch,)
     "The multi-resolution loss of each crop by itself."
     y = y[:, :target.shape[1]]
     pairs = lambda n: zip(magnitude(y, n), magnitude(target, n))
     one = lambda n: torch.stack([distance(Y, T, loss.mag_loss_weight, loss.eps) for Y, T in pairs(n)])
-    return torch.stack([one(n) for n in loss.fft_sizes]).mean(0)
+    return torch.stack([one(n) for n in loss.fft_sizes]).mean(0).clamp(max=most)
 
 # %% ../nbs/05_train.ipynb #63b53d83
 def step(model: nn.Module, # f0, loudness, white → audio
@@ -211,16 +212,14 @@ def tracker(mode: str = 'disabled', # 'disabled', 'offline' or 'online'
 
 # %% ../nbs/05_train.ipynb #16976531
 def sample(model: Instrument, # the averaged model
-           path: str, # a prepared recording, .pt
-           seconds: float = 4., # how much of it
+           crops, # held-out crops
+           most: int = 4, # how many
           ) -> tuple: # (reconstruction, target), numpy, (samples,)
-    "Play a prepared recording's features."
-    d = torch.load(path, mmap=True, weights_only=True)
-    frames = min(len(d['f0']), int(seconds*d['sr']/d['hop']))
-    f0, L, y = d['f0'][:frames].clone(), d['loudness'][:frames].clone(), d['audio'][:frames*d['hop']].clone()
-    dev = next(model.parameters()).device
-    with torch.no_grad(): e, _ = model(f0[None].to(dev), L[None].to(dev))
-    return e[0, :len(y)].cpu().numpy(), y.numpy()
+    "Play some held-out crops."
+    crops.set_epoch(0)
+    b = collate([crops[i] for i in range(min(most, len(crops)))], next(model.parameters()).device)
+    with torch.no_grad(): y, _ = model(b['f0'], b['loudness'])
+    return y[:, :b['audio'].shape[1]].flatten().cpu().numpy(), b['audio'].flatten().cpu().numpy()
 
 # %% ../nbs/05_train.ipynb #91f2ff7e
 class Run:
@@ -300,6 +299,79 @@ def divide(data_dir: str, # folder of prepared recordings (.pt)
     if not held: raise ValueError(f'{data_dir}: one performance cannot be both learned and held out; add recordings, or name a valid_dir')
     return learn, held
 
+# %% ../nbs/05_train.ipynb #e8874561
+class Streamed(torch.utils.data.Dataset):
+    "A stream of crops that can be asked for by number, as long as the numbers rise."
+    def __init__(self, stream, # iterable of crops, with `set_epoch`; this process's share
+                 n: int, # crops in an epoch, all processes together
+                 size: int = 16, world: int = 1, # crops in a batch of one process, and processes
+                 held = lambda name: False, # which recordings are not for learning
+                ):
+        self.stream, self.n, self.size, self.world, self.held, self.it = stream, n, size, world, held, None
+
+    def __len__(self): return self.n
+    def set_epoch(self, epoch: int): self.stream.set_epoch(epoch); self.it = None
+
+    def rounds(self):
+        "The stream, again and again."
+        while True:
+            some = 0
+            for c in self.stream:
+                if not self.held(c['name']): some += 1; yield c
+            if not some: raise ValueError('the stream has nothing to learn from but what is held out')
+
+    def __getitem__(self, i: int) -> dict: # a crop
+        mine = i//(self.size*self.world)*self.size + i % self.size # how many of this process's crops come before
+        if self.it is None or mine < self.at: self.it, self.at = self.rounds(), 0
+        while self.at <= mine: crop, self.at = next(self.it), self.at + 1
+        return crop
+
+# %% ../nbs/05_train.ipynb #9a4bebd6
+class Fixed(list):
+    "Crops that are the same in every epoch."
+    def set_epoch(self, epoch: int): pass
+
+# %% ../nbs/05_train.ipynb #f8231108
+def aside(name: str, # of a recording
+          share: float = .1, # of the performances
+          seed: int = 0,
+         ) -> bool: # whether it is held out
+    "Choose held-out performances by name alone."
+    return zlib.crc32(f'{seed}:{performance(name)}'.encode()) < share*2**32
+
+# %% ../nbs/05_train.ipynb #a7023cb5
+def streamed(repo_id: str, # a collection on the hub, like 'name/trumpets'
+             size: int, # batch of one process
+             seconds: float, # length of a crop
+             seed: int, rank: int, world: int,
+             most: int = 64, # held-out crops
+            ) -> tuple: # (training crops, held-out crops, statistics)
+    "Crops to learn from and to measure on, from the hub."
+    from vox2trumpet.hub import HubCrops, hub_json
+    stats, away = hub_json(repo_id, 'statistics'), lambda name: aside(name, seed=seed)
+    held = Fixed(itertools.islice((c for c in HubCrops(repo_id, seed=seed) if away(c['name'])), most))
+    if not held: raise ValueError(f'{repo_id}: too few performances to hold some out')
+    if (n := len(held[0]['audio'])) != round(seconds*sr): raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
+    n = max(1, round(.9*stats['minutes']*60/seconds))
+    return Streamed(HubCrops(repo_id, seed=seed, rank=rank, world=world), n, size, world, away), held, stats
+
+# %% ../nbs/05_train.ipynb #8b2eb84a
+def material(data_dir, valid_dir, hf_repo_id, # as in `train`
+             m: dict, t: dict, # settings of the model and of the training
+             rank: int = 0, world: int = 1, # this process
+            ) -> tuple: # (training crops, held-out crops, statistics, how the crops are dealt)
+    "What to learn from, from a folder or from the hub."
+    if bool(data_dir) == bool(hf_repo_id): raise ValueError('name either data_dir or hf_repo_id')
+    deal = dict(seed=t['seed'], together=t['batch_size']*world)
+    if hf_repo_id:
+        if valid_dir: raise ValueError('with hf_repo_id the held-out part comes from the hub too: leave valid_dir out')
+        *found, stats = streamed(hf_repo_id, t['batch_size'], t['crop_seconds'], t['seed'], rank, world)
+        return *found, stats, {**deal, 'files': [hf_repo_id], 'held': sorted({c['name'] for c in found[1]})}
+    files = divide(data_dir, valid_dir, t['seed'])
+    found = [Crops(f, seconds=t['crop_seconds'], sr=m['sr'], hop=m['hop'], seed=t['seed']) for f in files]
+    stats = json.loads(json.dumps(statistics(files[0]))) # plain numbers only
+    return *found, stats, {**deal, **{k: [p.name for p in f] for k, f in zip(('files', 'held'), files)}}
+
 # %% ../nbs/05_train.ipynb #1d13ecaf
 def resume(run: Run, # fresh, of the wanted architecture
            state: dict, # of an earlier run
@@ -338,7 +410,6 @@ def end_epoch(run: Run, # at the end of an epoch
               held, # held-out crops
               save_epochs: int = 5, # keep the model every so often
               track = None, # a wandb run
-              listen_to: Path = None, # a held-out recording to play
              ) -> float: # validation loss
     "Validate, note, and save what is worth saving; `latest.pt` is the caller's."
     a, v = run.at, run.measure(held)
@@ -351,10 +422,10 @@ def end_epoch(run: Run, # at the end of an epoch
     write_log(a['history'], folder/'log.csv')
     if track:
         track.log({'epoch': a['epoch'], 'train/loss': a['history'][-1][3], 'valid/loss': v, 'rate': a['history'][-1][2]}, step=a['step'])
-        if listen_to and a['epoch'] % 5 == 0:
+        if a['epoch'] % 5 == 0:
             import wandb
-            hear = lambda y, what: wandb.Audio(y, sample_rate=run.ema.config['sr'], caption=f"{listen_to.stem}, {what}, epoch {a['epoch']}")
-            e, y = sample(run.ema, listen_to)
+            hear = lambda y, what: wandb.Audio(y, sample_rate=run.ema.config['sr'], caption=f"{what}, epoch {a['epoch']}")
+            e, y = sample(run.ema, held)
             track.log({'reconstruction': hear(e, 'reconstruction'), 'target': hear(y, 'target')}, step=a['step'])
     return v
 
@@ -385,8 +456,8 @@ def go(run: Run, # fresh or resumed
             save()
     return True
 
-# %% ../nbs/05_train.ipynb #f54bf9f2
-def train(data_dir: str, # folder of prepared recordings (.pt)
+# %% ../nbs/05_train.ipynb #f0605fb9
+def train(data_dir: str = None, # folder of prepared recordings (.pt)
           batch_size: int = None, # crops per step and process; the configuration's
           epochs: int = 100, # passes through the data, from the beginning of the run
           steps: int = None, # steps instead of epochs
@@ -396,6 +467,7 @@ def train(data_dir: str, # folder of prepared recordings (.pt)
           valid_dir: str = None, # prepared recordings to validate on; else a tenth of data_dir is held out
           device: str = None, # cpu, cuda or mps; the best there is
           seed: int = None, # the run's seed; the configuration's
+          hf_repo_id: str = None, # stream a collection from the hub instead of reading data_dir
           workers: int = 0, # processes that read crops
           wandb_mode: str = 'disabled', # disabled, offline or online
           save_epochs: int = 5, # keep the model every so often
@@ -406,12 +478,10 @@ def train(data_dir: str, # folder of prepared recordings (.pt)
     from tqdm import tqdm
     acc, wanted = accelerator(device), settings(config_name, config, batch_size=batch_size, seed=seed)
     m, t, folder = wanted['model'], wanted['training'], Path(checkpoint_dir)
-    learn_from, held_out = divide(data_dir, valid_dir, t['seed'])
-    crops, held = [Crops(f, seconds=t['crop_seconds'], sr=m['sr'], hop=m['hop'], seed=t['seed']) for f in (learn_from, held_out)]
-    deal = dict(files=[f.name for f in learn_from], held=[f.name for f in held_out], seed=t['seed'], together=t['batch_size']*acc.num_processes)
+    crops, held, stats, deal = material(data_dir, valid_dir, hf_repo_id, m, t, acc.process_index, acc.num_processes)
     torch.manual_seed(t['seed'])
-    model = Instrument(m); model.stats = json.loads(json.dumps(statistics(learn_from))) # plain numbers only
-    model.card = dict(training=t, recordings=len(learn_from), held_out=deal['held'], processes=acc.num_processes)
+    model = Instrument(m); model.stats = stats
+    model.card = dict(training=t, recordings=stats['files'], held_out=deal['held'], processes=acc.num_processes)
     run = Run(model, MultiResolutionSTFTLoss(t['fft_sizes'], t['mag_loss_weight'], t['log_eps']), t, acc)
     state = load_state(folder/'latest.pt') if (folder/'latest.pt').exists() else {}
     if state: resume(run, state, wanted, deal, folder, held, acc.print)
@@ -419,7 +489,7 @@ def train(data_dir: str, # folder of prepared recordings (.pt)
     total = steps or epochs*len(batches(len(crops), t['batch_size'], world=acc.num_processes))
     def save():
         if acc.is_main_process: save_state(run_state(run, config=wanted, deal=deal, stats=model.stats, card=run.ema.card, wandb=track and track.id), folder/'latest.pt')
-    finish = lambda: end_epoch(run, folder, held, save_epochs, track, held_out[0])
+    finish = lambda: end_epoch(run, folder, held, save_epochs, track)
     folder.mkdir(parents=True, exist_ok=True)
     with tqdm(total=total, initial=run.at['step'], unit='step', disable=not (progress and acc.is_main_process)) as bar:
         done = go(run, crops, held, total, save, finish, workers, watch, bar)
