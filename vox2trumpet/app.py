@@ -9,7 +9,7 @@ __all__ = ['grey', 'gold', 'sounds', 'pictures', 'cli', 'examples', 'Checkpoint'
            'command', 'sentence', 'main', 'bar', 'seconds_of', 'say', 'octaves', 'option', 'info', 'tree', 'prepare',
            'download', 'look', 'check', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload',
            'duration', 'page_transfer', 'safe_name', 'refusal', 'controls', 'play_tab', 'page', 'same_password',
-           'Training', 'loss_picture', 'training_tab', 'app', 'serve', 'lab']
+           'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, html, json, math, os, re, shutil, sys, tempfile, time
@@ -29,7 +29,8 @@ def example_voices() -> list[Path]: # bundled recordings, the default one first
 # %% ../nbs/06_app.ipynb #06767f2f
 def voice_names() -> dict: # path → a few words
     "Say who sings in the bundled recordings."
-    with open(str(files('vox2trumpet')/'assets'/'SOURCES.tsv'), encoding='utf-8') as f: rows = list(csv.DictReader(f, delimiter='\t'))
+    text = (files('vox2trumpet')/'assets'/'SOURCES.tsv').read_text(encoding='utf-8')
+    rows = csv.DictReader(text.splitlines(), delimiter='\t')
     said = {Path(r['file']).name: r['what'] for r in rows}
     return {v: said[v.name] for v in example_voices()}
 
@@ -186,7 +187,8 @@ def check_names(
     "Refuse names that cannot work, before any work is done."
     src, out = Path(src), Path(out)
     if not src.exists(): raise FileNotFoundError(f'there is no file {src}')
-    if out.suffix.lower() not in sounds: raise ValueError(f'cannot write {out}: the name must end in {", ".join(sounds)}')
+    if out.suffix.lower() not in sounds:
+        raise ValueError(f'cannot write {out}: the name must end in {", ".join(sounds)}')
     if out.exists() and out.samefile(src): raise ValueError(f'the output {out} is the input: give it another name')
     if plot is not None and Path(plot).suffix.lower() not in pictures:
         raise ValueError(f'cannot draw {plot}: the name must end in {", ".join(pictures)}')
@@ -246,21 +248,23 @@ def words(
     report: dict,   # from `transfer`
 ) -> list[str]:     # sentences, warnings last
     "Say what was found in the voice and what was done to it."
-    lines = []
-    if report['voice_hz']:
-        low, mid, high = [note_name(f) for f in report['voice_hz']]
-        lines.append(f'Somebody sings {report["voiced"]:.0%} of the time, from {low} to {high}, mostly around {mid}.')
-        low, mid, high = [note_name(f) for f in report['trumpet_hz']]
-        lines.append(f'The trumpet plays {moved(report["octave"], report["transpose"])}, from {low} to {high}.')
-        lines.append(f'The voice is at {report["voice_db"]:.0f} dB over a noise floor of {report["noise_floor_db"]:.0f} dB; '
-                     f'its middle was moved by {report["gain_db"]:+.1f} dB and its spread multiplied by {report["slope"]:.2f}.')
-    if report['turned_down_db'] > 0: lines.append(f'All was turned down by {report["turned_down_db"]:.1f} dB to stay within full scale.')
-    lines.append(f'{report["seconds"]:.1f} s of sound took {report["elapsed"]:.1f} s: {report["times_real_time"]:.1f} times faster than real time.')
-    return lines + [f'Warning: {w}' for w in report['warnings']]
+    r, lines = report, []
+    if r['voice_hz']:
+        low, mid, high = [note_name(f) for f in r['voice_hz']]
+        lines.append(f'Somebody sings {r["voiced"]:.0%} of the time, from {low} to {high}, mostly around {mid}.')
+        low, mid, high = [note_name(f) for f in r['trumpet_hz']]
+        lines.append(f'The trumpet plays {moved(r["octave"], r["transpose"])}, from {low} to {high}.')
+        lines.append(f'The voice is at {r["voice_db"]:.0f} dB over a noise floor of {r["noise_floor_db"]:.0f} dB; its middle '
+                     f'was moved by {r["gain_db"]:+.1f} dB and its spread multiplied by {r["slope"]:.2f}.')
+    if r['turned_down_db'] > 0:
+        lines.append(f'All was turned down by {r["turned_down_db"]:.1f} dB to stay within full scale.')
+    lines.append(f'{r["seconds"]:.1f} s of sound took {r["elapsed"]:.1f} s: {r["times_real_time"]:.1f} times faster than real time.')
+    return lines + [f'Warning: {w}' for w in r['warnings']]
 
 # %% ../nbs/06_app.ipynb #31c89d5e
 cli = typer.Typer(
-    help='Sing or hum, and a trumpet plays it.', epilog='Begin with:  vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png',
+    help='Sing or hum, and a trumpet plays it.',
+    epilog='Begin with:  vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png',
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode='rich',
     context_settings={'token_normalize_func': lambda name: name.replace('-', '_'), 'help_option_names': ['-h', '--help']})
 
@@ -348,20 +352,21 @@ def _transfer(
     pitch_model: Annotated[str, option('pitch_model', "The pitch tracker's size: tiny, or full (slower).")]='tiny',
     octave: Annotated[str, option('octave', 'Octaves to move by: auto, or -2 to 2.', fitting)]='auto',
     transpose: Annotated[float, option('transpose', 'Semitones to move by, besides.', fitting)]=0.,
-    dynamics: Annotated[float, option('dynamics', 'Spread of loud and soft: 1 is a trumpeter\'s, 0 all the same.', fitting)]=1.,
+    dynamics: Annotated[float, option('dynamics', 'Spread of loud and soft: 1 as a trumpeter, 0 all the same.', fitting)]=1.,
     level: Annotated[float, option('level', 'Play louder or softer, dB.', fitting)]=0.,
-    gate: Annotated[bool, typer.Option('--gate/--no_gate', help='Keep silent where nobody sings.', rich_help_panel=fitting)]=True,
-    fit_loudness: Annotated[bool, typer.Option('--fit_loudness/--keep_loudness', rich_help_panel=fitting,
-        help="Move the voice's loudness to the trumpet's, or keep it as it is.")]=True,
+    gate: Annotated[bool, option('gate/--no_gate', 'Keep silent where nobody sings.', fitting)]=True,
+    fit_loudness: Annotated[bool, option('fit_loudness/--keep_loudness',
+        "Move the voice's loudness to the trumpet's, or keep it as it is.", fitting)]=True,
     seed: Annotated[int, option('seed', 'Of the breath noise.')]=0,
     as_json: Json=False,
 ):
     "Turn a voice file into a trumpet file."
     import soundfile as sf
     check_names(voice, out, plot)
-    fit = dict(octave=octaves(octave), transpose=transpose, dynamics=dynamics, level=level, gate=gate, fit_loudness=fit_loudness)
+    options = dict(octave=octaves(octave), transpose=transpose, dynamics=dynamics, level=level, gate=gate,
+                   fit_loudness=fit_loudness, checkpoint=checkpoint, pitch_model=pitch_model, seed=seed)
     with bar(seconds_of(voice), 'listening') as progress:
-        report = transfer(voice, out, plot, checkpoint=checkpoint, pitch_model=pitch_model, seed=seed, progress=progress, **fit)
+        report = transfer(voice, out, plot, progress=progress, **options)
     say(report, words(report) + [f'Trumpet: {out}'] + [f'Picture: {plot}']*bool(plot), as_json)
 
 # %% ../nbs/06_app.ipynb #40a00e4e
@@ -377,9 +382,11 @@ def info(
     devices = ['cpu'] + [f'cuda:{i} ({torch.cuda.get_device_name(i)})' for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available(): devices.append('mps')
     packages = ('vox2trumpet', 'torch', 'torchcrepe', 'numpy', 'soundfile', 'gradio')
-    return {'python': platform.python_version(), 'system': platform.platform(), 'versions': {p: version(p) for p in packages},
+    return {'python': platform.python_version(), 'system': platform.platform(),
+            'versions': {p: version(p) for p in packages},
             'devices': devices, 'threads': torch.get_num_threads(), 'voices': [str(v) for v in example_voices()],
-            'model': {'file': str(checkpoint or 'the bundled trumpet'), 'parameters': sum(p.numel() for p in model.parameters()),
+            'model': {'file': str(checkpoint or 'the bundled trumpet'),
+                      'parameters': sum(p.numel() for p in model.parameters()),
                       'config': model.config, 'stats': model.stats, 'card': model.card}}
 
 def tree(
@@ -407,8 +414,8 @@ def prepare(
     pitch_model: Annotated[str, option('pitch_model', "The pitch tracker's size: full, or tiny (faster).")]='full',
     workers: Annotated[int, option('workers', 'Processes at work.')]=1,
     shard: Annotated[str|None, option('shard', 'Only this part of the files, as 1/4: for several machines.')]=None,
-    calibrate: Annotated[str|None, option('calibrate', 'Even out the levels of sources told apart by prefix or by folder.')]=None,
-    calibrate_to: Annotated[float|None, option('calibrate_to', "Their common level, dB; by default the middle source's.")]=None,
+    calibrate: Annotated[str|None, option('calibrate', 'Even out levels of sources, by prefix or folder.')]=None,
+    calibrate_to: Annotated[float|None, option('calibrate_to', "Their level, dB; by default the middle source's.")]=None,
     as_json: Json=False,
 ):
     "Read pitch and loudness off a folder of recordings; goes on where it stopped."
@@ -433,7 +440,8 @@ def download(
     "Get the tracks of one instrument of the URMP dataset; goes on where it stopped."
     from vox2trumpet.data import download, urmp_url
     report = download(out_dir, url or urmp_url, archive, source_dir, instrument, keep, progress=sys.stderr.isatty())
-    say(report, [f'{len(report["files"])} tracks are in {out_dir}', *(f'refused: {o}' for o in report['refused']), *report['odd']], as_json)
+    lines = [f'{len(report["files"])} tracks are in {out_dir}']
+    say(report, lines + [f'refused: {o}' for o in report['refused']] + report['odd'], as_json)
 
 # %% ../nbs/06_app.ipynb #e805755c
 @command('Recordings', 'vox2trumpet look features --out_dir pictures')
@@ -475,12 +483,12 @@ def push(
 @command('Training', 'vox2trumpet train --data_dir features --batch_size 16 --epochs 2 --config_name tiny')
 def train(
     data_dir: Annotated[Path, option('data_dir', 'A folder made by `vox2trumpet prepare`.')],
-    batch_size: Annotated[int|None, option('batch_size', "Crops of a second per step; by default the configuration's.")]=None,
+    batch_size: Annotated[int|None, option('batch_size', "Crops per step; by default the configuration's.")]=None,
     epochs: Annotated[int, option('epochs', 'Passes through the data, from the beginning of the run.')]=100,
     steps: Annotated[int|None, option('steps', 'Steps, instead of epochs.')]=None,
     config_name: Annotated[str, option('config_name', 'A model named in the configuration file.')]='tiny',
     config: Annotated[Path|None, option('config', 'Your own configuration file (JSON).')]=None,
-    checkpoint_dir: Annotated[Path, option('checkpoint_dir', 'Where models and the state of the run go.')]=Path('checkpoints'),
+    checkpoint_dir: Annotated[Path, option('checkpoint_dir', 'Where models and state go.')]=Path('checkpoints'),
     valid_dir: Annotated[Path|None, option('valid_dir', 'Features to validate on; else a tenth is held out.')]=None,
     device: Annotated[str|None, option('device', 'cpu, cuda or mps; by default the best there is.')]=None,
     seed: Annotated[int|None, option('seed', "Of the run; by default the configuration's.")]=None,
@@ -549,7 +557,8 @@ def checked_upload(
     path = Path(path)
     if path.stat().st_size == 0: raise ValueError(f'{path.name} is empty.')
     seconds = seconds_of(path)
-    if seconds > limit: raise ValueError(f'{path.name} is {duration(seconds)} long; this page takes at most {duration(limit)}.')
+    if seconds > limit:
+        raise ValueError(f'{path.name} is {duration(seconds)} long; this page takes at most {duration(limit)}.')
     return path
 
 def duration(
@@ -600,7 +609,9 @@ css = """
 .gradio-container { max-width: 60rem !important; margin: auto !important }
 .refusal { padding: .8rem 1rem; border-left: 4px solid #c2410c; background: #c2410c22; border-radius: .3rem }
 #head h1 { margin: .4rem 0 0 } #head p { margin: .2rem 0 }
-[data-testid=block-info], .info-text, .min_value, .max_value, .timestamps time, .controls button { color: var(--body-text-color) !important } button.playback { display: none !important }
+[data-testid=block-info], .info-text, .min_value, .max_value, .timestamps time, .controls button {
+  color: var(--body-text-color) !important }
+button.playback { display: none !important }
 .picture { width: 100%; overflow: hidden } .picture svg { width: 100%; height: auto }
 .picture svg.narrow { display: none }
 @media (max-width: 40rem) { .picture svg.wide { display: none } .picture svg.narrow { display: block } }
@@ -611,10 +622,11 @@ def controls() -> dict: # component of every option of the fit
     import gradio as gr
     with gr.Accordion('Adjust', open=False, elem_id='adjust'):
         with gr.Row():
-            octave = gr.Dropdown(['auto', '-2', '-1', '0', '1', '2'], value='auto', label='Octaves', info='auto puts the voice where a trumpet plays')
+            octave = gr.Dropdown(['auto', '-2', '-1', '0', '1', '2'], value='auto', label='Octaves',
+                                 info='auto puts the voice where a trumpet plays')
             transpose = gr.Slider(-12, 12, 0, step=1, label='Semitones', info='higher or lower, besides')
         with gr.Row():
-            dynamics = gr.Slider(0, 2, 1, step=.1, label='Dynamics', info='0 is all the same, 1 as a trumpeter, 2 doubled')
+            dynamics = gr.Slider(0, 2, 1, step=.1, label='Dynamics', info='0 all the same, 1 as a trumpeter')
             level = gr.Slider(-20, 20, 0, step=1, label='Level, dB', info='softer or louder playing, not only volume')
         gate = gr.Checkbox(True, label='Keep silent where nobody sings')
     return dict(octave=octave, transpose=transpose, dynamics=dynamics, level=level, gate=gate)
@@ -626,7 +638,8 @@ def play_tab(
 ):
     "The page's instrument."
     import gradio as gr
-    voice = gr.Audio(sources=['microphone', 'upload'], type='filepath', label='Your voice', elem_id='voice', buttons=['download'])
+    voice = gr.Audio(sources=['microphone', 'upload'], type='filepath', label='Your voice', elem_id='voice',
+                     buttons=['download'])
     with gr.Row(elem_id='examples'):
         examples = {v: gr.Button(f'Try: {name}', size='sm', min_width=120) for v, name in voice_names().items()}
     adjust = controls()
@@ -639,10 +652,11 @@ def play_tab(
     said = gr.Markdown(elem_id='report')
     inputs, outputs = [voice, *adjust.values()], [trumpet, drawing, said, wav, flac]
     job = dict(fn=click, inputs=inputs, outputs=outputs, concurrency_id='transfer', concurrency_limit=workers)
+    private = dict(api_visibility='private')
     button.click(**job, api_name='transfer')
     for path, example in examples.items():
-        example.click(lambda path=path: str(path), outputs=voice, api_visibility='private').then(**job, api_visibility='private')
-    for event in (voice.stop_recording, voice.upload): event(**job, api_visibility='private')
+        example.click(lambda path=path: str(path), outputs=voice, **private).then(**job, **private)
+    for event in (voice.stop_recording, voice.upload): event(**job, **private)
 
 # %% ../nbs/06_app.ipynb #44d3f0fc
 def page(
@@ -664,7 +678,7 @@ def page(
                                                   checkpoint=checkpoint, **options)
         except (ValueError, OSError) as e:
             said = sentence(e).replace(str(path), Path(path or '').name)
-            return None, refusal(said), '', gr.update(value=None, interactive=False), gr.update(value=None, interactive=False)
+            return None, refusal(said), '', *[gr.update(value=None, interactive=False)]*2
         return wav, drawing, said, gr.update(value=wav, interactive=True), gr.update(value=flac, interactive=True)
 
     def leave(request: gr.Request): shutil.rmtree(session(request), ignore_errors=True)
@@ -694,7 +708,7 @@ class Training:
         password: str,             # that allows to start and stop it
     ):
         self.data, self.folder, self.password, self.process = Path(data_dir), Path(checkpoint_dir), password, None
-        if not password: raise ValueError('training on the page needs a password in the environment variable VOX2TRUMPET_PASSWORD')
+        if not password: raise ValueError('training on the page needs a password in the environment: VOX2TRUMPET_PASSWORD')
         if self.folder.resolve().is_relative_to(Path(str(files('vox2trumpet'))).resolve()):
             raise ValueError(f'{checkpoint_dir} is inside the package: train somewhere else')
 
@@ -703,14 +717,20 @@ class Training:
 
     def running(self) -> bool: return self.process is not None and self.process.poll() is None
 
+    def best(self) -> str|None:
+        path = self.folder/'best.safetensors'
+        return str(path) if path.exists() else None
+
     def start(self, **options): # of `vox2trumpet train`
         import subprocess
         if self.running(): raise ValueError('A training is running already.')
         self.folder.mkdir(parents=True, exist_ok=True)
-        typed = [o for k, v in options.items() for o in (f'--{k}', str(v))]
-        call = [sys.executable, '-c', 'from vox2trumpet.app import main; main()', 'train', '--data_dir', self.data, '--checkpoint_dir', self.folder]
+        call = [sys.executable, '-c', 'from vox2trumpet.app import main; main()', 'train']
+        options = options | dict(data_dir=self.data, checkpoint_dir=self.folder)
+        typed = [str(o) for k, v in options.items() for o in (f'--{k}', v)]
         env = {k: v for k, v in os.environ.items() if k != 'VOX2TRUMPET_PASSWORD'}
-        with open(self.folder/'training.log', 'a') as log: self.process = subprocess.Popen([*call, *typed], stdout=log, stderr=log, env=env)
+        with open(self.folder/'training.log', 'a') as log:
+            self.process = subprocess.Popen([*call, *typed], stdout=log, stderr=log, env=env)
 
     def stop(self, patience: float=60.): # s, for saving
         import signal
@@ -719,26 +739,29 @@ class Training:
         try: self.process.wait(patience)
         finally: self.process.kill()
 
-    def log(self, lines: int=12) -> str:
-        path = self.folder/'training.log'
-        if not path.exists(): return ''
-        with open(path, 'rb') as f:
-            f.seek(max(0, path.stat().st_size - 20_000))
-            text = f.read().decode(errors='replace')
-        return '\n'.join([o.rstrip('\r').split('\r')[-1] for o in text.split('\n') if o.strip()][-lines:])
-
-    def curves(self) -> list[dict]: # a row per epoch: step, train, valid, …
-        path = self.folder/'log.csv'
-        if not path.exists(): return []
-        with open(path, encoding='utf-8') as f: return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(f)]
-
-    def best(self) -> str|None:
-        path = self.folder/'best.safetensors'
-        return str(path) if path.exists() else None
-
 # %% ../nbs/06_app.ipynb #ad3a9393
+def last_lines(
+    path: Path,      # a log, in which a progress bar may have been drawn over itself
+    lines: int=12,
+) -> str:
+    "The end of a log, as a terminal would show it."
+    if not path.exists(): return ''
+    with open(path, 'rb') as f:
+        f.seek(max(0, path.stat().st_size - 20_000))
+        text = f.read().decode(errors='replace')
+    return '\n'.join([o.rstrip('\r').split('\r')[-1] for o in text.split('\n') if o.strip()][-lines:])
+
+def losses(
+    path: Path,     # log.csv of a training
+) -> list[dict]:    # a row per epoch: step, train, valid, …
+    "Read a training's curves."
+    if not path.exists(): return []
+    rows = csv.DictReader(path.read_text(encoding='utf-8').splitlines())
+    return [{k: float(v) for k, v in row.items()} for row in rows]
+
+# %% ../nbs/06_app.ipynb #05a3dc4e
 def loss_picture(
-    rows: list[dict], # from `Training.curves`
+    rows: list[dict], # from `losses`
 ) -> str:             # HTML
     "Draw the losses of a training for a page."
     import io
@@ -749,13 +772,14 @@ def loss_picture(
     with rc_context(paint | {'svg.fonttype': 'none'}):
         fig, out = Figure(figsize=(7, 2.5), layout='constrained'), io.StringIO()
         ax = fig.subplots()
-        for k, c in (('train', grey), ('valid', gold)): ax.plot([r['step'] for r in rows], [r[k] for r in rows], '.-', color=c, label=k)
+        for k, c in (('train', grey), ('valid', gold)):
+            ax.plot([r['step'] for r in rows], [r[k] for r in rows], '.-', color=c, label=k)
         ax.set(xlabel='step', ylabel='loss')
         ax.legend(frameon=False)
         fig.savefig(out, format='svg', transparent=True)
     return f'<div class="picture">{inline_svg(out.getvalue(), "loss", "Loss over steps")}</div>'
 
-# %% ../nbs/06_app.ipynb #05a3dc4e
+# %% ../nbs/06_app.ipynb #0bcd3a54
 def training_tab(
     training: Training,
 ):
@@ -766,10 +790,13 @@ def training_tab(
         try: training.allow(password or ''); act()
         except (ValueError, OSError) as e: return refusal(sentence(e)), *[gr.skip()]*4
         state = 'running' if training.running() else 'not running'
-        return f'Training is {state}.', training.log(), loss_picture(training.curves()), gr.update(value=training.best(), interactive=bool(training.best())), gr.Timer(active=True)
+        best, folder = training.best(), training.folder
+        return (f'Training is {state}.', last_lines(folder/'training.log'), loss_picture(losses(folder/'log.csv')),
+                gr.update(value=best, interactive=bool(best)), gr.Timer(active=True))
 
     def start(password, config_name, epochs, batch_size):
-        return answer(password, lambda: training.start(config_name=config_name, epochs=int(epochs), batch_size=int(batch_size)))
+        options = dict(config_name=config_name, epochs=int(epochs), batch_size=int(batch_size))
+        return answer(password, lambda: training.start(**options))
 
     password = gr.Textbox(label='Password', type='password')
     with gr.Row():
@@ -787,10 +814,11 @@ def training_tab(
     show.click(answer, password, outputs, **private)
     timer.tick(answer, password, outputs, **private)
 
-# %% ../nbs/06_app.ipynb #f457edea
+# %% ../nbs/06_app.ipynb #182d6785
 @command('Play', 'vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')
 def app(
-    host: Annotated[str, typer.Option('--host', envvar='GRADIO_SERVER_NAME', help='Address to serve on; 0.0.0.0 lets others in.')]='127.0.0.1',
+    host: Annotated[str, typer.Option('--host', envvar='GRADIO_SERVER_NAME',
+        help='Address to serve on; 0.0.0.0 lets others in.')]='127.0.0.1',
     port: Annotated[int|None, option('port', 'By default the first free one from 7860.')]=None,
     checkpoint: Checkpoint=None,
     max_seconds: Annotated[float, option('max_seconds', 'Longest recording it takes.')]=max_seconds,
@@ -799,28 +827,34 @@ def app(
     enable_training: Annotated[bool, typer.Option('--enable_training', rich_help_panel='Training on the page',
         help='Add a tab that trains; the password is read from VOX2TRUMPET_PASSWORD.')]=False,
     data_dir: Annotated[Path, option('data_dir', 'Features to train on.', 'Training on the page')]=Path('features'),
-    checkpoint_dir: Annotated[Path, option('checkpoint_dir', 'Where the training goes.', 'Training on the page')]=Path('checkpoints'),
+    checkpoint_dir: Annotated[Path,
+        option('checkpoint_dir', 'Where the training goes.', 'Training on the page')]=Path('checkpoints'),
 ):
     "Serve the web page."
     import signal
-    training = Training(data_dir, checkpoint_dir, os.environ.get('VOX2TRUMPET_PASSWORD', '')) if enable_training else None
+    password = os.environ.get('VOX2TRUMPET_PASSWORD', '')
+    training = Training(data_dir, checkpoint_dir, password) if enable_training else None
     with tempfile.TemporaryDirectory(prefix='vox2trumpet-') as folder:
         os.environ['GRADIO_TEMP_DIR'] = folder
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)) # so that what visitors left is removed then, too
-        try: serve(page(Path(folder)/'visitors', checkpoint, max_seconds, training=training), host, port, max_megabytes, open_browser)
+        demo = page(Path(folder)/'visitors', checkpoint, max_seconds, training=training)
+        try: serve(demo, host, port, max_megabytes, open_browser)
         finally:
             if training: training.stop()
 
 def serve(demo, host='127.0.0.1', port=None, megabytes=max_megabytes, inbrowser=False, block=True):
     "Launch a page with our limits and looks."
     import gradio as gr
+    labels = {f'block_{k}_{what}{dark}': colour for k in ('title', 'label')
+              for what, dark, colour in (('background_fill', '', 'none'), ('background_fill', '_dark', 'none'),
+                                         ('text_color', '', '*neutral_800'), ('text_color', '_dark', '*neutral_100'))}
     theme = gr.themes.Soft(primary_hue='amber', font=['system-ui', 'sans-serif'], font_mono=['monospace']).set(
         button_primary_text_color='*neutral_950', button_primary_text_color_dark='*neutral_950',
-        button_primary_background_fill_dark='*primary_500', **{f'block_{k}_background_fill{d}': 'none' for k in ('title', 'label') for d in ('', '_dark')},
-        **{f'block_{k}_text_color{d}': c for k in ('title', 'label') for d, c in (('', '*neutral_800'), ('_dark', '*neutral_100'))})
+        button_primary_background_fill_dark='*primary_500', **labels)
     return demo.launch(server_name=host, server_port=port, max_file_size=f'{megabytes}mb', theme=theme, css=css,
-                       inbrowser=inbrowser, footer_links=[], ssr_mode=False, show_error=True, prevent_thread_lock=not block,
+                       inbrowser=inbrowser, footer_links=[], ssr_mode=False, show_error=True,
+                       prevent_thread_lock=not block,
                        state_session_capacity=32, # sessions that Gradio remembers: each keeps a megabyte or two
                        allowed_paths=[str(example_voices()[0].parent)])
 
@@ -844,7 +878,9 @@ def lab(
                 src = Path(folder)/f'{safe_name(name.stem)}{name.suffix}'
                 src.write_bytes(own.value[-1]['content'])
             try: report = transfer(src, out, png, checkpoint=checkpoint, octave=octave.value, dynamics=dynamics.value)
-            except (ValueError, OSError) as e: said.value = refusal(sentence(e).replace(f'{src.parent}{os.sep}', '')); return
+            except (ValueError, OSError) as e:
+                said.value = refusal(sentence(e).replace(f'{src.parent}{os.sep}', ''))
+                return
             before.value, after.value, drawing.value = src.read_bytes(), out.read_bytes(), png.read_bytes()
             said.value = '<br>'.join(html.escape(o) for o in words(report))
     button.on_click(click)
