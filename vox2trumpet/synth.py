@@ -352,17 +352,17 @@ def noise(
     m0, m1 = state.frames, state.frames + n
     if not (n or last): return mags.new_zeros(B, 0), state
     if not m1: return mags.new_zeros(B, 0), None
-    x = torch.cat([state.past, excite(m0*hop, n*hop) if white is None else white], 1)
-    held = mags[:, -1:] if n else state.mags
-    if last: x, mags = torch.cat([x, around(m1*hop, hop - half)], 1), torch.cat([mags, held], 1)
+    x, held = [state.past, excite(m0*hop, n*hop) if white is None else white], mags[:, -1:] if n else state.mags
+    if last: x, mags = [*x, around(m1*hop, hop - half)], torch.cat([mags, held], 1)
+    x = torch.cat(x, 1)
     blocks, past = x[:, :mags.shape[1]*hop].unflatten(1, (-1, hop)), x[:, mags.shape[1]*hop:]
     y = _Filter.apply(mags, blocks, _responses(bands, hop, mags.device, mags.dtype))
     given = max(m0 - 2, 0)*hop # samples given back so far
     early = half + side + given - m0*hop # the first block begins that long before what is to be given back
-    y = y[:, early:] if early > 0 else F.pad(y, (-early, 0))
-    if state.tail.shape[1]: y = y + F.pad(state.tail, (0, y.shape[1] - state.tail.shape[1]))
-    n = (m1 if last else max(m1 - 2, 0))*hop - given
-    return (y[:, :n], None) if last else (y[:, :n], NoiseState(m1, held, past, y[:, n:]))
+    if early < 0: y, early = F.pad(y, (-early, 0)), 0
+    if state.tail.shape[1]: y = y + F.pad(state.tail, (early, y.shape[1] - early - state.tail.shape[1]))
+    end = early + (m1 if last else max(m1 - 2, 0))*hop - given
+    return y[:, early:end], None if last else NoiseState(m1, held, past, y[:, end:])
 
 # %% ../nbs/00_synth.ipynb #cb254493
 def noise_plain(
