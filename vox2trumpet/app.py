@@ -9,7 +9,7 @@ __all__ = ['grey', 'gold', 'sounds', 'pictures', 'cli', 'examples', 'Checkpoint'
            'command', 'sentence', 'main', 'bar', 'seconds_of', 'say', 'octaves', 'option', 'info', 'tree', 'prepare',
            'download', 'look', 'check', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload',
            'duration', 'page_transfer', 'safe_name', 'refusal', 'controls', 'play_tab', 'page', 'same_password',
-           'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab']
+           'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, html, json, math, os, re, shutil, sys, tempfile, time
@@ -482,7 +482,8 @@ def push(
 # %% ../nbs/06_app.ipynb #dfa9731f
 @command('Training', 'vox2trumpet train --data_dir features --batch_size 16 --epochs 2 --config_name tiny')
 def train(
-    data_dir: Annotated[Path, option('data_dir', 'A folder made by `vox2trumpet prepare`.')],
+    data_dir: Annotated[Path|None, option('data_dir', 'A folder made by `vox2trumpet prepare`.')]=None,
+    hf_repo_id: Annotated[str|None, option('hf_repo_id', 'Or a dataset that was pushed to the hub, streamed.')]=None,
     batch_size: Annotated[int|None, option('batch_size', "Crops per step; by default the configuration's.")]=None,
     epochs: Annotated[int, option('epochs', 'Passes through the data, from the beginning of the run.')]=100,
     steps: Annotated[int|None, option('steps', 'Steps, instead of epochs.')]=None,
@@ -497,9 +498,9 @@ def train(
 ):
     "Train an instrument; the same command goes on where it stopped."
     from vox2trumpet.train import train
-    best = train(data_dir, batch_size=batch_size, epochs=epochs, steps=steps, config_name=config_name, config=config,
-                 checkpoint_dir=checkpoint_dir, valid_dir=valid_dir, device=device, seed=seed, workers=workers,
-                 wandb_mode=wandb_mode)
+    best = train(data_dir, hf_repo_id=hf_repo_id, batch_size=batch_size, epochs=epochs, steps=steps,
+                 config_name=config_name, config=config, checkpoint_dir=checkpoint_dir, valid_dir=valid_dir,
+                 device=device, seed=seed, workers=workers, wandb_mode=wandb_mode)
     print(f'Best model: {best}')
 
 # %% ../nbs/06_app.ipynb #287017d1
@@ -885,3 +886,16 @@ def lab(
             said.value = '<br>'.join(html.escape(o) for o in words(report))
     button.on_click(click)
     return w.VBox([w.HBox([voices, own]), w.HBox([octave, dynamics, button]), before, after, drawing, said])
+
+# %% ../nbs/06_app.ipynb #07b2c5a3
+@command('Measuring', 'vox2trumpet bench --quick')
+def bench(
+    threads: Annotated[int, option('threads', 'For the measurements.')]=1,
+    quick: Annotated[bool, typer.Option('--quick', help='Smaller and fewer: a minute instead of several.')]=False,
+    checkpoint: Checkpoint=None,
+    as_json: Json=False,
+):
+    "Time every part on this machine, in turn with its textbook form."
+    from vox2trumpet.bench import bench, table
+    rows = bench(threads, quick, checkpoint, progress=lambda name: print(f'{name} …', file=sys.stderr))
+    say(rows, [table(rows)], as_json)
