@@ -9,7 +9,8 @@ __all__ = ['jobs', 'alternate', 'row', 'Notes', 'notes', 'gradients', 'relative'
            'transfer_rows', 'replayed', 'cuda_ms', 'cuda_rows', 'machine', 'bench', 'table', 'curve', 'show_curve']
 
 # %% ../nbs/08_bench.ipynb #cdcb7114
-import contextlib, importlib, os, platform, statistics, subprocess, sys, tempfile, types
+import importlib, os, platform, subprocess, sys, tempfile, types
+from functools import partial
 from importlib.resources import files
 from math import log10, pi
 from pathlib import Path
@@ -17,7 +18,7 @@ from time import perf_counter, process_time
 from typing import Callable, NamedTuple
 import torch
 from torch import Tensor, nn
-from .synth import harmonics, harmonics_plain, noise, noise_plain, noise_stft, white
+from .synth import harmonics, harmonics_plain, hop, noise, noise_plain, noise_stft, white
 from .loss import MultiResolutionSTFTLoss
 from .decoder import GRUDecoder, Instrument, load_config, stream
 from .encoder import encode, load_audio, posterior, refine, save_audio
@@ -27,7 +28,7 @@ from .train import step
 def alternate(
     *forms: Callable, # to be timed, ours first
     pairs: int=15, # rounds wanted
-    seconds: float=12., # no new round after this long, but at least 3
+    patience: float=12., # s; no new round after that, but 3 of them
     clock: Callable=process_time,
 ) -> Tensor: # ms, (rounds, forms)
     "Time several forms in turn."
@@ -36,8 +37,9 @@ def alternate(
         start = clock()
         f()
         return 1000*(clock() - start)
-    rounds, end = [], perf_counter() + seconds
-    while len(rounds) < 3 or len(rounds) < pairs and perf_counter() < end: rounds.append([timed(f) for f in forms])
+    rounds, end = [], perf_counter() + patience
+    few = min(3, pairs)
+    while len(rounds) < few or len(rounds) < pairs and perf_counter() < end: rounds.append([timed(f) for f in forms])
     return torch.tensor(rounds)
 
 # %% ../nbs/08_bench.ipynb #8720b508
@@ -88,7 +90,8 @@ def notes(
     def rand(*size): return torch.rand(*size, generator=rnd)
     vibrato = .01*torch.sin(2*pi*(5.5*torch.arange(n)*hop/sr + rand(batch, 1)))
     f0 = low*(high/low)**rand(batch, 1)*(1 + vibrato)
-    return Notes(f0, -30 + 10*rand(batch, n), (4*rand(batch, n, partials)).softmax(-1), rand(batch, n, bands), white(n*hop, rows=batch))
+    amps = (4*rand(batch, n, partials)).softmax(-1)
+    return Notes(f0, -30 + 10*rand(batch, n), amps, rand(batch, n, bands), white(n*hop, rows=batch))
 
 # %% ../nbs/08_bench.ipynb #603a03ca
 def gradients(
@@ -98,7 +101,7 @@ def gradients(
     "Forward and backward."
     inputs = [x.detach().requires_grad_() for x in inputs]
     y = f(*inputs)
-    g = torch.ones_like(y) if y.ndim == 0 else torch.sin(torch.arange(y.shape[-1], device=y.device, dtype=y.dtype)**2).expand_as(y)
+    g = white(y.shape[-1], seed=7).to(y.dtype).expand_as(y) if y.ndim else None
     return torch.autograd.grad(y, inputs, g)
 
 def relative(a, b) -> float: # tensors, or tuples of them
@@ -135,7 +138,8 @@ def noise_rows(
     e = (ours(few.mags, few.white) - noise_plain(exact.mags, exact.white)).abs().max().item()
     e /= noise_plain(few.mags, few.white).abs().max().item()
     def run(f): return lambda: gradients(lambda m: f(m, x.white), x.mags)
-    T = alternate(run(ours), run(noise_stft), run(noise_plain), **timing)
+    mask = partial(noise_stft, n_fft=4*hop) # three quarters of overlap, as `torch.stft` has it by default
+    T = alternate(run(ours), run(mask), run(noise_plain), **timing)
     return [row('noise, forward + backward; STFT mask', T[:, :2], error=e, least=4, limit=1e-6),
             row('noise, forward + backward; FFT per frame', T[:, ::2], error=e, least=1.4, limit=1e-6)]
 
@@ -145,9 +149,12 @@ def loss_plain(
     fft_sizes: tuple=(512, 1024, 2048, 4096), eps: float=1e-5, # as in `MultiResolutionSTFTLoss`
 ) -> Tensor: # scalar
     "Multi-resolution STFT loss as its paper writes it."
-    def mag(x, n): return torch.stft(x, n, n//4, window=torch.hann_window(n, dtype=x.dtype, device=x.device), pad_mode='constant',
-                                     return_complex=True).abs()
-    def one(Y, T): return torch.linalg.norm(T - Y)/(torch.linalg.norm(T) + eps) + ((Y + eps).log() - (T + eps).log()).abs().mean()
+    def mag(x, n):
+        window = torch.hann_window(n, dtype=x.dtype, device=x.device)
+        return torch.stft(x, n, n//4, window=window, pad_mode='constant', return_complex=True).abs()
+    def one(Y, T):
+        convergence = torch.linalg.norm(T - Y)/(torch.linalg.norm(T) + eps)
+        return convergence + ((Y + eps).log() - (T + eps).log()).abs().mean()
     return sum(one(mag(y, n), mag(target, n)) for n in fft_sizes)/len(fft_sizes)
 
 def loss_rows(
@@ -160,7 +167,8 @@ def loss_rows(
     kept, yd, td = loss.target(t), y[:2].double(), t[:2].double()
     e = abs(loss(y[:2], t[:2]).item()/loss_plain(yd, td).item() - 1)
     eg = relative(gradients(lambda y: loss(y, td), yd), gradients(lambda y: loss_plain(y, td), yd))
-    T = alternate(*(lambda f=f: gradients(f, y) for f in (lambda y: loss(y, t), lambda y: loss(y, kept), lambda y: loss_plain(y, t))), **timing)
+    forms = (lambda y: loss(y, t), lambda y: loss(y, kept), lambda y: loss_plain(y, t))
+    T = alternate(*(lambda f=f: gradients(f, y) for f in forms), **timing)
     return [row('loss, forward + backward', T[:, ::2], error=e, least=2.5, limit=1e-5),
             row("loss, with the target's spectra kept", T[:, 1:], error=eg, limit=1e-9, note='error: gradient in float64')]
 
@@ -269,7 +277,7 @@ def grow(job: str, batch: int, seconds: float, plain: bool, threads: int):
     torch.set_num_threads(threads)
     jobs[job](1, .2, plain)()
     before, work = resident()[0], jobs[job](batch, seconds, plain)
-    work(); work()
+    work()
     print(resident()[1] - before)
 
 def growth(
@@ -282,7 +290,8 @@ def growth(
     if job not in jobs: raise ValueError(f"memory is measured of {' or '.join(jobs)}, not of {job!r}")
     code = f'from vox2trumpet.bench import grow; grow({job!r}, {batch}, {seconds}, {plain}, {threads})'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    if done.returncode: raise OSError(f"measuring the memory of {job} failed: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
+    if done.returncode:
+        raise OSError(f"measuring the memory of {job} failed: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
     return float(done.stdout)
 
 def memory_rows(batch=16, seconds=1., play=60., threads=1) -> list:
@@ -334,12 +343,14 @@ def crepe_rows(
     try: crepe = their_crepe()
     except (ImportError, OSError, RuntimeError) as e: return [row(stage, note=f'torchcrepe cannot be imported: {e}')]
     y = voice(seconds)
-    def theirs(size): return lambda: crepe.predict(y[None], 16_000, 160, 50., 1400., 'tiny', crepe.decode.viterbi, return_periodicity=True, batch_size=size)
+    def theirs(size, y=y): return lambda: crepe.predict(
+        y[None], 16_000, 160, 50., 1400., 'tiny', crepe.decode.viterbi, return_periodicity=True, batch_size=size)
     sizes = (32, 128, 512, None)
-    T = alternate(*map(theirs, sizes), pairs=1, seconds=0., clock=timing.get('clock', process_time))
+    T = alternate(*(theirs(size, y[:48_000]) for size in sizes), pairs=1, clock=timing.get('clock', process_time))
     best = sizes[T.median(0)[0].argmin()]
     T = alternate(lambda: encode(y), theirs(best), **timing)
-    return [row(stage, T, error=cents_apart(y, crepe), least=5, limit=.01, note=f'error: cents; their best batch: {best or "all"}')]
+    note = f'error: cents; their best batch: {best or "all"}'
+    return [row(stage, T, error=cents_apart(y, crepe), least=5, limit=.01, note=note)]
 
 # %% ../nbs/08_bench.ipynb #d551c87b
 def transfer_rows(
@@ -356,11 +367,12 @@ def transfer_rows(
     with tempfile.TemporaryDirectory() as tmp:
         src, out = f'{tmp}/voice.wav', f'{tmp}/trumpet.wav'
         save_audio(src, voice(seconds))
-        command = [sys.executable, '-c', 'from vox2trumpet.app import main; main()', 'transfer', src, out, '--checkpoint', str(model)]
+        run = 'from vox2trumpet.app import main; main()'
+        command = [sys.executable, '-c', run, 'transfer', src, out, '--checkpoint', str(model)]
         def cold(): subprocess.run(command, check=True, capture_output=True)
-        def cpu(): return sum(os.times()[2:4])
+        def cpu(): return sum(os.times()[2:4]) # of the processes that ended
         start = cpu()
-        T = alternate(cold, pairs=runs, seconds=0., clock=perf_counter)
+        T = alternate(cold, pairs=runs, patience=0., clock=perf_counter)
         spent = (cpu() - start)/(len(T) + 1)
         warm = alternate(lambda: transfer(src, out, checkpoint=model), **timing)
     return [row(stages[0], T/1000, 's', most=6, note=f'{spent:.1f} s of processor time'),
@@ -393,9 +405,9 @@ def cuda_rows(
     "Training steps on a GPU, launched, compiled and replayed."
     if not torch.cuda.is_available(): return [row('training step on a GPU', note='not measured: no CUDA device')]
     def ms(batch, how):
-        work = step_of(batch, device='cuda', compiled=how == 'compiled')
-        try: return row(f'training step, {how}, batch {batch}', cuda_ms(replayed(work) if how == 'CUDA graph' else work))
-        except RuntimeError as e: return row(f'training step, {how}, batch {batch}', note=f'failed: {str(e).splitlines()[0]}')
+        name, work = f'training step, {how}, batch {batch}', step_of(batch, device='cuda', compiled=how == 'compiled')
+        try: return row(name, cuda_ms(replayed(work) if how == 'CUDA graph' else work))
+        except RuntimeError as e: return row(name, note=f'failed: {str(e).splitlines()[0]}')
     return [ms(batch, how) for batch in sizes for how in ('eager', 'compiled', 'CUDA graph')]
 
 # %% ../nbs/08_bench.ipynb #b6ab3bdc
@@ -404,13 +416,14 @@ def machine(
     batch: int, # notes at a time
 ) -> dict: # a row whose note is the table's heading
     "Where and with what this was measured."
-    model = next((l.split(':')[1].strip() for l in Path('/proc/cpuinfo').read_text().splitlines() if l.startswith('model name')), '') \
-        if Path('/proc/cpuinfo').exists() else platform.processor()
-    alloc = 'malloc' if not os.environ.get('LD_PRELOAD') else os.environ['LD_PRELOAD']
-    kind = 'processor time' if threads == 1 else 'wall time'
-    return dict(row('machine'), note=f"{model or platform.machine()}, {os.cpu_count()} cores, {platform.system()}; Python {platform.python_version()}, "
-                f"torch {torch.__version__}, {threads} thread{'s'*(threads > 1)}, allocator {alloc}; batch {batch} × 1 s, 101 partials, 65 bands, hop 160; "
-                f"{kind}, medians, quartiles of the ratio; error against float64")
+    info = Path('/proc/cpuinfo')
+    names = [l.split(': ')[1] for l in info.read_text().splitlines() if l.startswith('model name')] if info.exists() else []
+    note = (f"{(names or [platform.processor() or platform.machine()])[0]}, {os.cpu_count()} cores, {platform.system()}; "
+            f"Python {platform.python_version()}, torch {torch.__version__}, {threads} thread{'s'*(threads > 1)}, "
+            f"allocator {os.environ.get('LD_PRELOAD') or 'of the system'}\n"
+            f"batch {batch} × 1 s, 101 partials, 65 bands, hop 160; medians of {'processor' if threads == 1 else 'wall'} time, "
+            f"ratio with its quartiles, error against float64")
+    return row('machine', note=note)
 
 # %% ../nbs/08_bench.ipynb #5af709fe
 def bench(
@@ -422,12 +435,14 @@ def bench(
     "Measure everything on this machine."
     if threads < 1: raise ValueError(f'threads must be at least 1, not {threads}')
     batch, play, heard = (4, 10., 3.) if quick else (16, 60., 10.)
-    t = dict(pairs=3 if quick else 15, seconds=3. if quick else 12., clock=process_time if threads == 1 else perf_counter)
-    stages = dict(harmonics=lambda: harmonic_rows(batch, **t), noise=lambda: noise_rows(batch, **{**t, 'pairs': 4*t['pairs']}),
-                  loss=lambda: loss_rows(batch, **t), GRU=lambda: gru_rows(batch, **t), step=lambda: step_rows(batch, **t),
-                  playing=lambda: play_rows(play, **{**t, 'pairs': 5}), phase=lambda: phase_rows(play),
-                  memory=lambda: memory_rows(batch, 1., play, threads), encoder=lambda: crepe_rows(heard, **{**t, 'pairs': 5}),
-                  transfer=lambda: transfer_rows(heard, 1 if quick else 3, checkpoint, **{**t, 'pairs': 5}), GPU=cuda_rows)
+    t = dict(pairs=3 if quick else 15, patience=2. if quick else 8., clock=process_time if threads == 1 else perf_counter)
+    few, many = {**t, 'pairs': 3}, {**t, 'pairs': 4*t['pairs']} # long things seldom, short things often
+    stages = dict(
+        harmonics=lambda: harmonic_rows(batch, **t), noise=lambda: noise_rows(batch, **many),
+        loss=lambda: loss_rows(batch, **t), GRU=lambda: gru_rows(batch, **t), step=lambda: step_rows(batch, **t),
+        playing=lambda: play_rows(play, **few), phase=lambda: phase_rows(play),
+        memory=lambda: memory_rows(batch, 1., play, threads), encoder=lambda: crepe_rows(heard, **few),
+        transfer=lambda: transfer_rows(heard, 1 if quick else 3, checkpoint, **few), GPU=cuda_rows)
     rows, before = [machine(threads, batch)], torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -447,8 +462,9 @@ def _cells(r: dict) -> list: # of texts
     reach = [text.format(r[k]) for k, text in bounds.items() if r[k] is not None]
     spread = '–'.join(map(number, r['spread'])) if r['spread'] else ''
     held = {True: 'yes', False: 'NO', None: ''}[r['ok']]
-    return [r['stage'], value(r['ours']), value(r['plain']), times(r['ratio']), spread, '' if r['error'] is None else f"{r['error']:.0e}",
-            ', '.join(reach), held, r['note']]
+    error = '' if r['error'] is None else f"{r['error']:.0e}"
+    ratio = [value(r['ours']), value(r['plain']), times(r['ratio']), spread]
+    return [r['stage'], *ratio, error, ', '.join(reach), held, r['note']]
 
 def table(
     rows: list, # from `bench`
@@ -468,7 +484,7 @@ def curve(
     **timing,
 ) -> Tensor: # ms, (sizes, forms): medians
     "Time against size."
-    return torch.stack([alternate(*make(n), **{'pairs': 5, 'seconds': 5., **timing}).median(0)[0] for n in sizes])
+    return torch.stack([alternate(*make(n), **{'pairs': 5, 'patience': 5., **timing}).median(0)[0] for n in sizes])
 
 def show_curve(ax, sizes, T, xlabel: str, ylabel: str='ms', labels=('ours', 'textbook')):
     "Draw times against sizes, both logarithmic."
