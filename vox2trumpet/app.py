@@ -7,9 +7,10 @@ __all__ = ['grey', 'gold', 'sounds', 'pictures', 'cli', 'examples', 'Checkpoint'
            'max_megabytes', 'css', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline',
            'level_of', 'pitch_axis', 'picture', 'one_thread', 'check_names', 'perform', 'transfer', 'moved', 'words',
            'command', 'sentence', 'main', 'bar', 'seconds_of', 'say', 'octaves', 'option', 'info', 'tree', 'prepare',
-           'download', 'look', 'check', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload',
-           'duration', 'page_transfer', 'safe_name', 'refusal', 'controls', 'play_tab', 'page', 'same_password',
-           'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
+           'download', 'look', 'check', 'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture',
+           'checked_upload', 'duration', 'page_transfer', 'safe_name', 'refusal', 'controls', 'play_tab', 'page',
+           'same_password', 'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab',
+           'bench']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, html, json, math, os, re, shutil, sys, tempfile, time
@@ -354,6 +355,8 @@ def _transfer(
     transpose: Annotated[float, option('transpose', 'Semitones to move by, besides.', fitting)]=0.,
     dynamics: Annotated[float, option('dynamics', 'Spread of loud and soft: 1 as a trumpeter, 0 all the same.', fitting)]=1.,
     level: Annotated[float, option('level', 'Play louder or softer, dB.', fitting)]=0.,
+    tuning: Annotated[float, typer.Option('--tune', min=0, max=1, help='Towards equal temperament: 0 as sung, 1 in tune. Vibrato stays.',
+        rich_help_panel=fitting)]=0.,
     gate: Annotated[bool, option('gate/--no_gate', 'Keep silent where nobody sings.', fitting)]=True,
     fit_loudness: Annotated[bool, option('fit_loudness/--keep_loudness',
         "Move the voice's loudness to the trumpet's, or keep it as it is.", fitting)]=True,
@@ -363,7 +366,7 @@ def _transfer(
     "Turn a voice file into a trumpet file."
     import soundfile as sf
     check_names(voice, out, plot)
-    options = dict(octave=octaves(octave), transpose=transpose, dynamics=dynamics, level=level, gate=gate,
+    options = dict(octave=octaves(octave), transpose=transpose, dynamics=dynamics, level=level, tuning=tuning, gate=gate,
                    fit_loudness=fit_loudness, checkpoint=checkpoint, pitch_model=pitch_model, seed=seed)
     with bar(seconds_of(voice), 'listening') as progress:
         report = transfer(voice, out, plot, progress=progress, **options)
@@ -459,7 +462,7 @@ def check(
     where: Annotated[Path, typer.Argument(help='A prepared folder, or one of recordings.')],
     valid_dir: Annotated[Path|None, option('valid_dir', 'The validation set, likewise: nothing should be in both.')]=None,
     instrument: Tag='tpt',
-    move: Annotated[bool, typer.Option('--set_aside', help='Move what must not be trained on to a folder beside.')]=False,
+    move: Annotated[bool, typer.Option('--fix', help='Move what must not be trained on to a folder beside; nothing is deleted.')]=False,
     as_json: Json=False,
 ):
     "Find what is wrong with recordings; exit code 1 if something must not be trained on."
@@ -469,10 +472,19 @@ def check(
     if move: print(f'{len(set_aside(found, where))} files were set aside', file=sys.stderr)
     elif any(f.serious for f in found): raise typer.Exit(1)
 
-@command('Recordings', 'vox2trumpet push features name/trumpets')
+@command('Recordings', 'vox2trumpet merge features features-2')
+def merge(
+    out_dir: Annotated[Path, typer.Argument(help='Becomes, or is already, the whole.')],
+    parts: Annotated[list[Path], typer.Argument(help='Folders that `prepare --shard` filled elsewhere.')],
+):
+    "Make one prepared folder of several shards."
+    from vox2trumpet.data import merge
+    print(f'{len(merge(out_dir, *parts)["files"])} recordings are in {out_dir}')
+
+@command('Recordings', 'vox2trumpet push features --repo_id name/trumpets')
 def push(
     data_dir: Annotated[Path, typer.Argument(help='A prepared folder.')],
-    repo_id: Annotated[str, typer.Argument(help='Owner and name of the dataset on the Hugging Face hub.')],
+    repo_id: Annotated[str, option('repo_id', 'Owner and name of the dataset on the Hugging Face hub.')],
     public: Annotated[bool, typer.Option('--public', help='Let everybody see it.')]=False,
 ):
     "Upload features as a dataset; the token is read from HF_TOKEN."
