@@ -18,7 +18,7 @@ from time import perf_counter, process_time
 from typing import Callable, NamedTuple
 import torch
 from torch import Tensor, nn
-from .synth import harmonics, harmonics_plain, hop, noise, noise_plain, noise_stft, white
+from .synth import harmonics, harmonics_plain, hop, noise, noise_plain, noise_stft, sr, white
 from .loss import MultiResolutionSTFTLoss
 from .decoder import GRUDecoder, Instrument, load_config, stream
 from .encoder import encode, load_audio, posterior, refine, save_audio
@@ -73,7 +73,7 @@ class Notes(NamedTuple):
     loudness: Tensor # dB, (batch, frames)
     amps: Tensor # (batch, frames, partials), sum 1
     mags: Tensor # (batch, frames, bands)
-    white: Tensor # (batch, frames * hop)
+    white: Tensor # (batch, frames * hop); nothing without bands
 
     def to(self, *args): return Notes(*(x.to(*args) for x in self))
 
@@ -83,7 +83,7 @@ def notes(
     partials: int=101,
     bands: int=65,
     low: float=165., high: float=1050., # Hz, between these lie the pitches
-    sr: int=16_000, hop: int=160, # samples per second and per frame
+    sr: int=sr, hop: int=hop, # samples per second and per frame
 ) -> Notes:
     "Random notes with vibrato, the same at every call."
     rnd, n = torch.Generator().manual_seed(0), round(seconds*sr/hop)
@@ -91,7 +91,8 @@ def notes(
     vibrato = .01*torch.sin(2*pi*(5.5*torch.arange(n)*hop/sr + rand(batch, 1)))
     f0 = low*(high/low)**rand(batch, 1)*(1 + vibrato)
     amps = (4*rand(batch, n, partials)).softmax(-1)
-    return Notes(f0, -30 + 10*rand(batch, n), amps, rand(batch, n, bands), white(n*hop, rows=batch))
+    breath = white(n*hop, rows=batch) if bands else f0.new_zeros(batch, 0)
+    return Notes(f0, -30 + 10*rand(batch, n), amps, rand(batch, n, bands), breath)
 
 # %% ../nbs/08_bench.ipynb #603a03ca
 def gradients(
@@ -162,7 +163,7 @@ def loss_rows(
     **timing, # of `alternate`
 ) -> list:
     "The loss, forward + backward, fresh and with the target's spectra kept."
-    loss, n = MultiResolutionSTFTLoss(), round(16_000*seconds)
+    loss, n = MultiResolutionSTFTLoss(), round(sr*seconds)
     y, t = .1*white(n, rows=batch), .1*white(n, seed=99, rows=batch)
     kept, yd, td = loss.target(t), y[:2].double(), t[:2].double()
     e = abs(loss(y[:2], t[:2]).item()/loss_plain(yd, td).item() - 1)
@@ -178,7 +179,7 @@ def gru_rows(
     **timing, # of `alternate`
 ) -> list:
     "GRU + linear, forward + backward."
-    net, x = GRUDecoder(), torch.zeros(batch, round(100*seconds), 2)
+    net, x = GRUDecoder(), torch.zeros(batch, round(seconds*sr/hop), 2)
     def run(): net(x)[0].sum().backward()
     return [row('GRU + linear, forward + backward', alternate(run, **timing), note='is nn.GRU')]
 
@@ -232,7 +233,7 @@ def play_of(
     plain: bool=False, # the textbook's
 ) -> Callable: # plays, returns audio (batch, samples)
     "Playing, ready to be run."
-    model, x = build(plain).eval(), notes(batch, seconds, 1, 2)
+    model, x = build(plain).eval(), notes(batch, seconds, 1, 2 if plain else 0) # ours makes its own white noise
     if plain: return torch.no_grad()(lambda: model(x.f0, x.loudness, x.white)[0])
     return lambda: torch.cat(list(stream(model, x.f0, x.loudness)), 1)
 
@@ -241,16 +242,19 @@ def play_rows(
     **timing, # of `alternate`
 ) -> list:
     "Features → audio."
-    T = alternate(play_of(1, seconds), play_of(1, seconds, True), **timing)
-    return [row(f'playing {seconds:g} s, features → audio', T, least=10)]
+    model, x = build().eval(), notes(1, seconds, 1, 0)
+    network = torch.no_grad()(lambda: model.controls(x.f0, x.loudness))
+    T = alternate(play_of(1, seconds), play_of(1, seconds, True), network, **timing)
+    note = f'of it the network, the same in both: {T[:, 2].median():.0f} ms'
+    return [row(f'playing {seconds:g} s, features → audio', T[:, :2], least=10, note=note)]
 
 # %% ../nbs/08_bench.ipynb #9bd440a4
 def phase_rows(
     seconds: float=60.,
 ) -> list:
     "The 16th partial of A4 with vibrato against float64, as error 10^(-SNR/20)."
-    n = round(100*seconds)
-    f0 = (440*(1 + .01*torch.sin(2*pi*.055*torch.arange(n))))[None]
+    n = round(seconds*sr/hop)
+    f0 = (440*(1 + .01*torch.sin(2*pi*5.5*torch.arange(n)*hop/sr)))[None]
     amps = torch.zeros(1, n, 16)
     amps[..., 15] = 1
     exact = harmonics_plain(f0.double(), amps.double())
@@ -319,7 +323,7 @@ def voice(
 ) -> Tensor: # (samples,)
     "The bundled example voice, again and again for as long as wanted."
     y = load_audio(files('vox2trumpet')/'assets'/'voices'/'vocadito_14.flac')
-    n = round(16_000*seconds)
+    n = round(sr*seconds)
     return y.repeat(-(-n//len(y)))[:n]
 
 def cents_apart(
@@ -328,7 +332,7 @@ def cents_apart(
 ) -> float: # cents
     "Worst difference between our network's pitch and theirs, before any decoding."
     with torch.no_grad():
-        x = torch.cat(list(crepe.preprocess(y[None], 16_000, 160)))
+        x = torch.cat(list(crepe.preprocess(y[None], sr, hop)))
         theirs = torch.cat([crepe.infer(b, 'tiny') for b in x.split(256)]).numpy()
     bins = theirs.argmax(1)
     return float(abs(refine(bins, posterior(x).numpy())[0] - refine(bins, theirs)[0]).max())
@@ -344,9 +348,9 @@ def crepe_rows(
     except (ImportError, OSError, RuntimeError) as e: return [row(stage, note=f'torchcrepe cannot be imported: {e}')]
     y = voice(seconds)
     def theirs(size, y=y): return lambda: crepe.predict(
-        y[None], 16_000, 160, 50., 1400., 'tiny', crepe.decode.viterbi, return_periodicity=True, batch_size=size)
+        y[None], sr, hop, 50., 1400., 'tiny', crepe.decode.viterbi, return_periodicity=True, batch_size=size)
     sizes = (32, 128, 512, None)
-    T = alternate(*(theirs(size, y[:48_000]) for size in sizes), pairs=1, clock=timing.get('clock', process_time))
+    T = alternate(*(theirs(size, y[:3*sr]) for size in sizes), pairs=1, clock=timing.get('clock', process_time))
     best = sizes[T.median(0)[0].argmin()]
     T = alternate(lambda: encode(y), theirs(best), **timing)
     note = f'error: cents; their best batch: {best or "all"}'
