@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['urmp_page', 'urmp_url', 'playing_ranges', 'urmp_name', 'readable', 'unreadable', 'percents', 'urmp_same', 'write',
            'digest', 'note_hz', 'playing_range', 'urmp_file', 'refusal', 'mislabelled', 'extract', 'gather', 'Again',
-           'fetch', 'download', 'recordings', 'save', 'read', 'features', 'runs', 'flat_tops', 'targets',
-           'manifest_path', 'shard_of', 'manifest', 'source_of', 'loud_level', 'source_gains', 'put_manifest',
-           'prepare', 'summary', 'merge', 'voiced', 'prepared', 'statistics', 'picture', 'overview', 'look', 'Finding',
-           'check_numbers', 'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint',
-           'duplicates', 'check', 'table', 'set_aside', 'performance', 'split', 'cut', 'Crops']
+           'fetch', 'download', 'recordings', 'save', 'read', 'features', 'runs', 'flat_tops', 'targets', 'source_of',
+           'loud_level', 'source_gains', 'shard_of', 'manifest_path', 'manifest', 'put_manifest', 'prepare', 'summary',
+           'merge', 'voiced', 'prepared', 'statistics', 'picture', 'overview', 'look', 'Finding', 'check_numbers',
+           'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint', 'duplicates', 'check',
+           'table', 'set_aside', 'performance', 'split', 'cut', 'Crops']
 
 # %% ../nbs/04_data.ipynb #ce33d50c
 import gzip, hashlib, http.client, json, math, os, pickle, re, shutil, ssl, sys, tarfile, tempfile, time, urllib.error, urllib.request, zlib
@@ -373,42 +373,6 @@ def _job(job):
             state = 'done'
         return target.name, dict(source=source, hash=content, samples=len(record['audio']), gain_db=gain_db), state
     except Exception as e: return target.name, None, f'{str(e) or type(e).__name__}{_hint(path)}'
-
-# %% ../nbs/04_data.ipynb #96a6489d
-def manifest_path(folder: str | Path, # prepared
-                  shard: tuple[int, int] | None = None, # (i, n), i from 1
-                 ) -> Path:
-    "The index of a prepared folder, or of one machine's part of it."
-    return Path(folder)/('manifest.json' if shard is None else f'manifest-{shard[0]}-of-{shard[1]}.json')
-
-def shard_of(text: str | None, # 'i/n', i from 1 to n
-            ) -> tuple[int, int] | None: # (i, n)
-    "Read a shard's name."
-    if text is None: return None
-    m = re.fullmatch(r'(\d+)/(\d+)', text)
-    if not m or not 1 <= int(m[1]) <= int(m[2]): raise ValueError(f'shard {text!r} is not of the form i/n with 1 ≤ i ≤ n')
-    return int(m[1]), int(m[2])
-
-def manifest(folder: str | Path, # prepared
-             shard: tuple[int, int] | None = None, # (i, n)
-            ) -> dict: # {settings, files: {name: {source, hash, samples, gain_db}}, failed: {source: reason}, aside: {…}}
-    "Read the index; empty where there is none."
-    path = manifest_path(folder, shard)
-    try: return json.loads(path.read_text(encoding='utf-8')) if path.exists() else dict(settings={}, files={}, failed={}, aside={})
-    except json.JSONDecodeError as e: raise ValueError(f'{path}: not a manifest ({e})') from e
-
-# %% ../nbs/04_data.ipynb #ec7aaad7
-def _alone():
-    "Several processes with several threads each would trip over each other"
-    torch.set_num_threads(1)
-
-def _outcomes(job, jobs, workers):
-    "Results of jobs as they are ready, here or in other processes"
-    if workers <= 1: yield from map(job, jobs); return
-    with ProcessPoolExecutor(workers, mp_context=get_context('spawn'), initializer=_alone) as pool:
-        try: yield from (f.result() for f in as_completed([pool.submit(job, j) for j in jobs]))
-        except BrokenProcessPool:
-            raise OSError('a worker process died, perhaps for want of memory: the same command goes on from here') from None
 
 # %% ../nbs/04_data.ipynb #98aefc3e
 def source_of(name: str, # relative path, like 'iowa_ff_A4.flac' or 'iowa/A4.flac'
