@@ -153,9 +153,8 @@ def loss_plain(
     def mag(x, n):
         window = torch.hann_window(n, dtype=x.dtype, device=x.device)
         return torch.stft(x, n, n//4, window=window, pad_mode='constant', return_complex=True).abs()
-    def one(Y, T):
-        convergence = torch.linalg.norm(T - Y)/(torch.linalg.norm(T) + eps)
-        return convergence + ((Y + eps).log() - (T + eps).log()).abs().mean()
+    def norm(x): return torch.linalg.norm(x, dim=(1, 2)) # of each clip
+    def one(Y, T): return (norm(T - Y)/(norm(T) + eps)).mean() + ((Y + eps).log() - (T + eps).log()).abs().mean()
     return sum(one(mag(y, n), mag(target, n)) for n in fft_sizes)/len(fft_sizes)
 
 def loss_rows(

@@ -15,7 +15,7 @@ import torch
 from torch import nn, Tensor
 from .synth import sr, white
 from .decoder import Instrument, load_config, load_model, save_model
-from .loss import MultiResolutionSTFTLoss, distance, magnitude
+from .loss import MultiResolutionSTFTLoss
 from .data import Crops, performance, prepared, split, statistics
 
 # %% ../nbs/05_train.ipynb #e570d3b3
@@ -89,11 +89,8 @@ def crop_losses(loss: MultiResolutionSTFTLoss, # its resolutions and weights
                 target: Tensor, # (batch, samples)
                 most: float = 10., # a crop's loss, at most
                ) -> Tensor: # (batch,)
-    "The multi-resolution loss of each crop by itself."
-    y = y[:, :target.shape[1]]
-    pairs = lambda n: zip(magnitude(y, n), magnitude(target, n))
-    one = lambda n: torch.stack([distance(Y, T, loss.mag_loss_weight, loss.eps) for Y, T in pairs(n)])
-    return torch.stack([one(n) for n in loss.fft_sizes]).mean(0).clamp(max=most)
+    "The multi-resolution loss of each crop by itself, bounded."
+    return loss.each(y[:, :target.shape[1]], target).clamp(max=most)
 
 # %% ../nbs/05_train.ipynb #63b53d83
 def step(model: nn.Module, # f0, loudness, white → audio
