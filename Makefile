@@ -2,6 +2,7 @@
 #   make trumpet VOICE=my-voice.wav      hear a voice as a trumpet (out/)
 #   make test                            every cell of every notebook, and a wheel tried outside
 #   make lab | app | docs | bench        JupyterLab | the web page | the site (needs Quarto) | speed
+#   make readme | check-docs | card      README.md and requirements.txt | what can be checked without Quarto | the site's picture
 # TORCH=cuda takes PyTorch's CUDA build; PYTHON=python3.12 another interpreter.
 PYTHON ?= python3
 TORCH  ?= cpu
@@ -24,7 +25,7 @@ else
   TORCH_SPEC = "torch==$(TORCH_VERSION)"
 endif
 
-.PHONY: trumpet test lab app docs bench readme clean
+.PHONY: trumpet test lab app docs bench readme check-docs card clean
 .DELETE_ON_ERROR:
 
 trumpet: $(USE)
@@ -45,10 +46,19 @@ bench: $(USE)
 
 docs: $(DEV)
 	@command -v quarto >/dev/null || { echo "The site is built by Quarto: install it from https://quarto.org/docs/get-started, then run make docs again." >&2; exit 1; }
+	@touch README.md # it is written by .ci/readme.py, not by nbdev_docs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" nbdev_docs
 
 readme: $(DEV)
 	@$(BIN)/python .ci/readme.py
+	@$(BIN)/python .ci/requirements.py
+
+check-docs: $(DEV)
+	@$(BIN)/python .ci/docs.py pages
+	@$(BIN)/python .ci/docs.py formulas
+
+card: $(DEV)
+	@$(BIN)/python .ci/card.py
 
 $(USE): $(SETUP)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

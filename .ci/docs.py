@@ -1,0 +1,222 @@
+"""What can be checked of the documentation without Quarto; exit code 0 if it holds, 77 if it could not be tried.
+
+pages      nbdev processes every notebook as for the site; then front matter, sidebar, links, anchors, pictures
+formulas   Mermaid and KaTeX, from npm, draw every diagram and set every formula in Chromium
+"""
+import json, re, shutil, subprocess, sys, tempfile
+from concurrent.futures import ProcessPoolExecutor
+from configparser import ConfigParser
+from html.parser import HTMLParser
+from multiprocessing import get_context
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from packaging.specifiers import SpecifierSet
+
+root = Path(__file__).resolve().parent.parent
+settings = ConfigParser(delimiters=['='])
+settings.read(root/'settings.ini', encoding='utf-8')
+settings = settings['DEFAULT']
+site = settings['doc_host'] + settings['doc_baseurl'] + '/'
+markdown = MarkdownIt('commonmark').enable('table').use(dollarmath_plugin)
+problems, counted = [], {}
+
+def wrong(where, what): problems.append(f'{where}: {what}')
+def count(what): counted[what] = counted.get(what, 0) + 1
+
+def tracked(path): # by git
+    return subprocess.run(['git', 'ls-files', '--error-unmatch', str(path)], cwd=root, capture_output=True).returncode == 0
+
+# ---- what a text holds
+
+def tokens(text):
+    for t in markdown.parse(text):
+        yield t
+        yield from (t.children or [])
+
+class Tags(HTMLParser):
+    "Links and pictures of raw HTML."
+    def __init__(self, html): super().__init__(); self.found = []; self.feed(html)
+    def handle_starttag(self, tag, attrs):
+        self.found += [(k, v or '', dict(attrs).get('alt')) for k, v in attrs if k in ('href', 'src')]
+
+def links(text):
+    "Every link and picture of a text: kind, target, words."
+    for t in tokens(text):
+        if t.type == 'link_open': yield 'href', t.attrs['href'], None
+        elif t.type == 'image': yield 'src', t.attrs['src'], t.content
+        elif t.type in ('html_block', 'html_inline'): yield from Tags(t.content).found
+
+def headings(text):
+    inline = False
+    for t in markdown.parse(text):
+        if t.type == 'heading_open': inline = True
+        elif inline: yield ''.join(c.content for c in t.children if c.type in ('text', 'code_inline', 'softbreak')); inline = False
+
+def pandoc_id(heading): # https://pandoc.org/MANUAL.html#extension-auto_identifiers
+    s = re.sub(r'[^\w\s.-]', '', heading).strip().lower()
+    return re.sub(r'^[^a-z]+', '', re.sub(r'\s+', '-', s)) or 'section'
+
+def github_id(heading): return re.sub(r'[^\w -]', '', heading.strip().lower()).replace(' ', '-')
+
+def crowded(text):
+    "Lists, tables and headings that follow a paragraph without a blank line: Pandoc takes them for part of it."
+    blocks = [t for t in markdown.parse(text) if t.level == 0 and t.map and t.nesting >= 0]
+    starts = ('bullet_list_open', 'ordered_list_open', 'table_open', 'heading_open', 'blockquote_open')
+    lines = text.splitlines()
+    return [lines[b.map[0]] for a, b in zip(blocks, blocks[1:])
+            if a.type == 'paragraph_open' and b.type in starts and a.map[1] == b.map[0]]
+
+# ---- notebooks
+
+def read(path): return json.loads(Path(path).read_text(encoding='utf-8'))['cells']
+
+def texts(cells):
+    "Markdown of a notebook: its text, and what its cells answered in Markdown or HTML."
+    for c in cells:
+        if c['cell_type'] == 'markdown': yield ''.join(c['source'])
+        for o in c.get('outputs', []):
+            for kind in ('text/markdown', 'text/html'):
+                if kind in o.get('data', {}): yield ''.join(o['data'][kind])
+
+def front_matter(text):
+    m = re.match(r'---\n(.*?)\n---', text, re.S)
+    try: return yaml.safe_load(m[1]) if m else {}
+    except yaml.YAMLError as e: return {'problem': str(e)}
+
+def process(folder):
+    "What `nbdev_docs` does before it calls Quarto: the notebooks as they go to the site."
+    from nbdev.processors import FilterDefaults
+    from nbdev.serve_drv import main
+    with ProcessPoolExecutor(2, get_context('spawn')) as pool:
+        jobs = {p: pool.submit(main, (p, folder/p.name, FilterDefaults)) for p in sorted((root/'nbs').glob('*.ipynb'))}
+    for p, job in jobs.items():
+        if not job.exception(): continue
+        wrong(p.name, f'nbdev cannot process it: {" ".join(str(job.exception()).split())[:200]}')
+        shutil.copy(p, folder)
+    subprocess.run([sys.executable, root/'.ci'/'mermaid.py'], cwd=folder, check=True)
+    return {p.name: read(p) for p in sorted(folder.glob('*.ipynb'))}
+
+def check_url(where, url):
+    parts = urlsplit(url)
+    if parts.scheme == 'mailto': return
+    if parts.scheme not in ('http', 'https') or '.' not in parts.netloc or re.search(r'\s', url): wrong(where, f'odd address {url}')
+
+def check_links(name, text, folder, anchors, pages):
+    for kind, target, words in links(text):
+        count('pictures' if kind == 'src' else 'links')
+        if kind == 'src' and not words: wrong(name, f'a picture without words: {target[:60]}')
+        if target.startswith('data:'): continue
+        own = target.startswith(site)
+        if own: target = target[len(site):] or 'index.html'
+        elif urlsplit(target).scheme: check_url(name, target); continue
+        path, _, anchor = unquote(target).partition('#')
+        page = pages.get(path, path) if own else path or name
+        file = (folder/page).resolve()
+        if not file.exists(): wrong(name, f'nothing is at {target}'); continue
+        if not tracked(file): wrong(name, f'git does not know {target}')
+        if anchor and file.name in anchors and anchor.lower() not in anchors[file.name]: wrong(name, f'no heading for {target}')
+
+def check_space(front):
+    "The front matter that Hugging Face reads."
+    pins = dict(re.findall(r'^([\w.-]+)==([\w.]+)$', (root/'requirements.txt').read_text(encoding='utf-8'), re.M))
+    wanted = {'sdk': 'gradio', 'sdk_version': pins['gradio'], 'app_file': 'app.py', 'emoji': '🎺', 'colorFrom': 'blue', 'colorTo': 'indigo'}
+    for k, v in wanted.items():
+        if front.get(k) != v: wrong('README.md', f'{k} is {front.get(k)!r}, not {v!r}')
+    if not tracked(front.get('app_file', '')): wrong('README.md', 'its app_file is not there')
+    if str(front.get('python_version')) not in SpecifierSet('>=' + settings['min_python']): wrong('README.md', 'its python_version is too old')
+    if len(front.get('short_description', '')) > 60: wrong('README.md', 'its short_description is over 60 characters')
+
+def listed(item):
+    if isinstance(item, str): return [item]
+    if isinstance(item, list): return [o for i in item for o in listed(i)]
+    return listed(item['contents']) if 'contents' in item else [item['href']] if 'href' in item else []
+
+def check_site(config, names):
+    "Sidebar and files of `_quarto.yml`."
+    web = config['website']
+    shown = listed(web['sidebar']['contents'])
+    for n in names:
+        if shown.count(n) != 1: wrong('_quarto.yml', f'{n} is {shown.count(n)} times in the sidebar')
+    for n in set(shown) - set(names): wrong('_quarto.yml', f'the sidebar has {n}, which is not there')
+    html = config['format']['html']
+    styles = [o for o in [html['css'], *html['theme']['light'], *html['theme']['dark']] if '.' in o]
+    for f in (web['favicon'], web['open-graph']['image'], web['twitter-card']['image'], *styles):
+        if not tracked(root/'nbs'/f): wrong('_quarto.yml', f'{f} is not in nbs')
+
+def pages():
+    with tempfile.TemporaryDirectory() as folder: cells = process(Path(folder))
+    sources = {p.name: read(p) for p in sorted((root/'nbs').glob('*.ipynb'))}
+    fronts = {n: front_matter(''.join(c[0]['source'])) for n, c in cells.items()}
+    output = {fronts[n].get('output-file', n.replace('.ipynb', '.html')): n for n in cells}
+    anchors = {n: {pandoc_id(h) for t in texts(c) for h in headings(t)} for n, c in cells.items()}
+    for name, front in fronts.items():
+        count('notebooks')
+        for k in ('title', 'description'):
+            if not front.get(k): wrong(name, f'its front matter has no {k}')
+        if 'problem' in front: wrong(name, front['problem'])
+        for text in texts(cells[name]): check_links(name, text, root/'nbs', anchors, output)
+        for c in sources[name]:
+            for line in crowded(''.join(c['source'])) if c['cell_type'] == 'markdown' else []: wrong(name, f'needs a blank line before it: {line}')
+            for o in c.get('outputs', []):
+                if 'application/vnd.jupyter.widget-view+json' in o.get('data', {}): wrong(name, 'a widget is kept as an output: the site cannot show it')
+                if o['output_type'] == 'error': wrong(name, 'an error is kept as an output')
+        if any('```mermaid' in t for t in texts(cells[name])): wrong(name, 'a diagram that Quarto would not draw')
+    readme = (root/'README.md').read_text(encoding='utf-8')
+    body = re.sub(r'\A---.*?\n---\n', '', readme, flags=re.S)
+    check_links('README.md', body, root, anchors | {'README.md': {github_id(h) for h in headings(body)}}, {})
+    check_space(front_matter(readme))
+    check_site(yaml.safe_load((root/'_quarto.yml').read_text(encoding='utf-8')), list(sources))
+    for p in sorted((root/'.github'/'workflows').glob('*.yml')):
+        if 'jobs' not in yaml.safe_load(p.read_text(encoding='utf-8')): wrong(p.name, 'no jobs')
+
+# ---- diagrams and formulas
+
+def drawn():
+    "Every diagram and formula: where, kind, text, shown on a line of its own or not."
+    sources = {p.name: list(texts(read(p))) for p in sorted((root/'nbs').glob('*.ipynb'))}
+    sources['README.md'] = [(root/'README.md').read_text(encoding='utf-8')]
+    for name, parts in sources.items():
+        for text in parts:
+            for t in tokens(text):
+                if t.type == 'fence' and t.info.strip(' {}') == 'mermaid': yield name, 'mermaid', t.content, True
+                elif t.type in ('math_inline', 'math_inline_double', 'math_block'): yield name, 'katex', t.content, t.type != 'math_inline'
+                elif t.type == 'text' and '$' in t.content: wrong(name, f'a $ without its other: {t.content.strip()[:80]}')
+
+def from_npm(folder, package, file):
+    "One file of a package of the npm registry; None where it cannot be had."
+    npm = shutil.which('npm')
+    done = npm and subprocess.run([npm, 'pack', '--silent', package], cwd=folder, capture_output=True, text=True)
+    if not done or done.returncode: return None
+    shutil.unpack_archive(folder/done.stdout.split()[-1], folder/package)
+    return (folder/package/'package'/file).read_text(encoding='utf-8')
+
+draw = """async ([kind, text, display]) => { try {
+  if (kind == 'katex') katex.renderToString(text, {throwOnError: true, displayMode: display, strict: t => t == 'unicodeTextInMathMode' ? 'ignore' : 'error'})
+  else return (await mermaid.render('m' + Math.random().toString(36).slice(2), text)).svg.includes('</svg>') ? '' : 'nothing was drawn'
+  return '' } catch (e) { return String(e.message || e) } }"""
+
+def formulas():
+    from playwright.sync_api import sync_playwright
+    chromium = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
+    if not chromium: print('not tried: no Chromium on this machine'); sys.exit(77)
+    with tempfile.TemporaryDirectory() as tmp:
+        scripts = [from_npm(Path(tmp), *o) for o in (('katex@0.19.1', 'dist/katex.min.js'), ('mermaid@11.17.2', 'dist/mermaid.min.js'))]
+    if None in scripts: print('not tried: npm, or its registry, cannot be reached'); sys.exit(77)
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
+        page = browser.new_page()
+        for s in scripts: page.add_script_tag(content=s)
+        page.evaluate('mermaid.initialize({startOnLoad: false, suppressErrorRendering: true})')
+        for name, kind, text, display in drawn():
+            count('diagrams' if kind == 'mermaid' else 'formulas')
+            if said := page.evaluate(draw, [kind, text, display]): wrong(name, f'{said.splitlines()[0]} in {" ".join(text.split())[:100]}')
+        browser.close()
+
+if __name__ == '__main__':
+    {'pages': pages, 'formulas': formulas}[sys.argv[1]]()
+    print(*problems, sep='\n', end='\n'*bool(problems))
+    print(', '.join(f'{n} {what}' for what, n in counted.items()), f'– {len(problems)} problems')
+    sys.exit(bool(problems))
