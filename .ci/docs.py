@@ -40,7 +40,8 @@ class Tags(HTMLParser):
     "Links and pictures of raw HTML."
     def __init__(self, html): super().__init__(); self.found = []; self.feed(html)
     def handle_starttag(self, tag, attrs):
-        self.found += [(k, v or '', dict(attrs).get('alt')) for k, v in attrs if k in ('href', 'src')]
+        words = dict(attrs).get('alt') if tag == 'img' else 'a player'
+        self.found += [(k, v or '', words) for k, v in attrs if k in ('href', 'src')]
 
 def links(text):
     "Every link and picture of a text: kind, target, words."
@@ -110,11 +111,10 @@ def check_links(name, text, folder, anchors, pages):
         if kind == 'src' and not words: wrong(name, f'a picture without words: {target[:60]}')
         if target.startswith('data:'): continue
         own = target.startswith(site)
-        if own: target = target[len(site):] or 'index.html'
+        if own: target = re.sub('^(?=#|$)', 'index.html', target[len(site):])
         elif urlsplit(target).scheme: check_url(name, target); continue
         path, _, anchor = unquote(target).partition('#')
-        page = pages.get(path, path) if own else path or name
-        file = (folder/page).resolve()
+        file = (root/'nbs'/pages.get(path, path) if own else folder/(path or name)).resolve()
         if not file.exists(): wrong(name, f'nothing is at {target}'); continue
         if not tracked(file): wrong(name, f'git does not know {target}')
         if anchor and file.name in anchors and anchor.lower() not in anchors[file.name]: wrong(name, f'no heading for {target}')
@@ -166,7 +166,7 @@ def pages():
         if any('```mermaid' in t for t in texts(cells[name])): wrong(name, 'a diagram that Quarto would not draw')
     readme = (root/'README.md').read_text(encoding='utf-8')
     body = re.sub(r'\A---.*?\n---\n', '', readme, flags=re.S)
-    check_links('README.md', body, root, anchors | {'README.md': {github_id(h) for h in headings(body)}}, {})
+    check_links('README.md', body, root, anchors | {'README.md': {github_id(h) for h in headings(body)}}, output)
     check_space(front_matter(readme))
     check_site(yaml.safe_load((root/'_quarto.yml').read_text(encoding='utf-8')), list(sources))
     for p in sorted((root/'.github'/'workflows').glob('*.yml')):

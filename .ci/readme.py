@@ -1,4 +1,7 @@
-"Write README.md from nbs/index.ipynb: its text, its code and its printed results; hidden cells left out."
+"""Write README.md from nbs/index.ipynb: its text, its code and its printed results.
+
+Hidden cells are left out, and so are players and pictures made by cells: they are for the site.
+"""
 from pathlib import Path
 import os, re, nbformat
 from nbconvert import MarkdownExporter
@@ -8,9 +11,15 @@ nb = nbformat.read(root/'nbs'/'index.ipynb', as_version=4)
 front = [c.source for c in nb.cells if c.cell_type == 'raw']
 nb.cells = [c for c in nb.cells if c.cell_type != 'raw' and not c.source.startswith(('#| hide', '#|hide', '#| default_exp'))]
 for c in nb.cells:
-    if c.cell_type == 'code': c.source = '\n'.join(l for l in c.source.splitlines() if not l.startswith('#|'))
+    if c.cell_type != 'code': continue
+    tables = [o.data['text/markdown'] for o in c.outputs if 'text/markdown' in o.get('data', {})]
+    c.outputs = [o for o in c.outputs if o.output_type == 'stream']
+    if c.source.startswith('#| echo: false'): c.cell_type, c.source = 'markdown', '\n\n'.join(tables)
+    c.source = '\n'.join(l for l in c.source.splitlines() if not l.startswith('#|'))
 text, _ = MarkdownExporter().from_notebook_node(nb)
-text = re.sub(r'\]\((\w+\.ipynb)\)', r'](nbs/\1)', text)          # the README stands one folder higher
+text = re.sub(r'\]\((\w+\.(ipynb|png))', r'](nbs/\1', text)          # the README stands one folder higher
+text = re.sub(r'```\n(?=from |report)', '```python\n', text)
+text = re.sub(r'\n{3,}', '\n\n', text)
 new = root/'README.md.new'
 new.write_text('\n\n'.join([*front, text.strip()]) + '\n', encoding='utf-8')
 os.replace(new, root/'README.md')
