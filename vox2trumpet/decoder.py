@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['floor_db', 'model_keys', 'transformer_keys', 'training_keys', 'format_name', 'scale', 'head', 'linear_map', 'GRU',
-           'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix', 'check', 'check_model', 'load_config',
-           'Instrument', 'stream', 'save_model', 'load_model']
+           'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix', 'reverberate', 'check',
+           'check_model', 'load_config', 'Instrument', 'stream', 'save_model', 'load_model']
 
 # %% ../nbs/02_decoder.ipynb #8468aa6f
 import json, math, os
@@ -94,20 +94,27 @@ class GRU(nn.GRU):
         return h.transpose(0, 1), torch.stack(last)
 
 # %% ../nbs/02_decoder.ipynb #2069bd7d
+def beside(x: Tensor, # (batch, frames, n)
+           style: Tensor # (batch, styles), or None
+          ) -> Tensor: # (batch, frames, n + styles)
+    "Put a style beside every frame."
+    return x if style is None else torch.cat([x, style[:,None].expand(-1, x.shape[1], -1)], -1)
+
 class GRUDecoder(nn.Module):
     "GRU → linear."
-    def __init__(self, hidden: int=512, layers: int=1, n_harmonics: int=101, n_bands: int=65):
+    def __init__(self, hidden: int=512, layers: int=1, n_harmonics: int=101, n_bands: int=65, styles: int=0):
         super().__init__()
-        self.gru = GRU(2, hidden, layers, batch_first=True)
-        self.out = head(hidden, n_harmonics, n_bands)
+        self.gru = GRU(2 + styles, hidden, layers, batch_first=True)
+        self.out = head(hidden + styles, n_harmonics, n_bands)
 
     def forward(self,
                 x: Tensor, # scaled pitch and loudness, (batch, frames, 2)
-                state: Tensor=None # memory after the frames before, (layers, batch, hidden)
+                state: Tensor=None, # memory after the frames before, (layers, batch, hidden)
+                style: Tensor=None # (batch, styles), if it knows any
                ) -> tuple: # (batch, frames, K + B), state
         if not x.shape[1]: return x.new_zeros(len(x), 0, self.out.out_features), state
-        h, state = self.gru(x, state)
-        return self.out(h), state
+        h, state = self.gru(beside(x, style), state)
+        return self.out(beside(h, style)), state
 
 # %% ../nbs/02_decoder.ipynb #ddb7be9d
 class Block(nn.Module):
@@ -136,26 +143,27 @@ class Block(nn.Module):
 class TransformerDecoder(nn.Module):
     "Causal Transformer with a bounded look back, same inputs and outputs as `GRUDecoder`."
     def __init__(self, hidden: int=192, layers: int=4, heads: int=4, context: int=100,
-                 n_harmonics: int=101, n_bands: int=65):
+                 n_harmonics: int=101, n_bands: int=65, styles: int=0):
         super().__init__()
         self.context = context
-        self.inp = nn.Linear(2, hidden)
+        self.inp = nn.Linear(2 + styles, hidden)
         self.blocks = nn.ModuleList(Block(hidden, heads, context) for _ in range(layers))
-        self.norm, self.out = nn.LayerNorm(hidden), head(hidden, n_harmonics, n_bands)
+        self.norm, self.out = nn.LayerNorm(hidden), head(hidden + styles, n_harmonics, n_bands)
 
     def forward(self,
                 x: Tensor, # scaled pitch and loudness, (batch, frames, 2)
-                state: list=None # each block's keys and values of the frames before
+                state: list=None, # each block's keys and values of the frames before
+                style: Tensor=None # (batch, styles), if it knows any
                ) -> tuple: # (batch, frames, K + B), state
         if not x.shape[1]: return x.new_zeros(len(x), 0, self.out.out_features), state
         state, ys = state or [None]*len(self.blocks), []
-        for h in self.inp(x).split(self.context, 1):
+        for h in self.inp(beside(x, style)).split(self.context, 1):
             new = []
             for block, past in zip(self.blocks, state):
                 h, past = block(h, past)
                 new.append(past)
             state = new
-            ys.append(self.out(self.norm(h)))
+            ys.append(self.out(beside(self.norm(h), style)))
         return torch.cat(ys, 1), state
 
 # %% ../nbs/02_decoder.ipynb #b7380db1
@@ -183,13 +191,27 @@ def noise_matrix(n_bands: int, # B
     if n % 2 == 0: c[-1] /= 2
     return ((R*c) @ R.mH).real.float()
 
+# %% ../nbs/02_decoder.ipynb #dbda1002
+def reverberate(x: Tensor, # dry sound, (batch, samples)
+                r: Tensor, # what comes back before the envelope, (batch, T)
+                past: Tensor=None # the dry sound before, (batch, T)
+               ) -> tuple: # sound in the room, (batch, samples); past for the next piece
+    "Play a sound in a room, by fast convolution; pieces, each with the past of the one before, are the whole."
+    T = r.shape[1]
+    h = r*torch.exp(-5*torch.arange(1., T+1, device=r.device)/T)
+    x = torch.cat([x.new_zeros(len(x), T) if past is None else past, x], 1)
+    n = 2**(x.shape[1] + T).bit_length()
+    wet = torch.fft.irfft(torch.fft.rfft(x, n)*torch.fft.rfft(F.pad(h, (1,0)), n), n)[:,:x.shape[1]]
+    y = (x + wet)*(1 + h.square().sum(1, keepdim=True)).rsqrt()
+    return y[:,T:], x[:,-T:]
+
 # %% ../nbs/02_decoder.ipynb #a236243d
 model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonics=(int,1), n_bands=(int,0),
                   sr=(int,1), hop=(int,1))
 transformer_keys = dict(heads=(int,1), context=(int,2))
 training_keys = dict(learning_rate=(float,0), lr_decay=(float,0), batch_size=(int,1), crop_seconds=(float,0),
                      gain_db=(float,0), mag_loss_weight=(float,0), fft_sizes=(list,4), log_eps=(float,0),
-                     grad_clip=(float,0), ema=(float,0), seed=(int,0))
+                     grad_clip=(float,0), ema=(float,0), styles=(str,None), seed=(int,0))
 
 # %% ../nbs/02_decoder.ipynb #64428a8d
 def _value(v, kind: type, least, where: str): # the value, converted to its kind; where: for the message
@@ -217,6 +239,17 @@ def check(d: dict, # what was given
     return {k: _value(d[k], *keys[k], f"{where}: '{k}'") for k in keys}
 
 # %% ../nbs/02_decoder.ipynb #15b2bf2d
+def _extras(d: dict, where: str) -> dict: # any of {'styles': names, 'style': the one to take when none is asked for, 'room': samples}
+    "What a model may have besides: styles, which are the sources it was trained on, and a room."
+    _value(room := d.get('room', 0), int, 0, f"{where}: 'room'")
+    names = d.get('styles') or []
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len({*names}) < len(names):
+        raise ValueError(f"{where}: 'styles' must be a list of different names, not {names!r}")
+    if (style := d.get('style')) is not None and style not in names:
+        raise ValueError(f"{where}: 'style' is {style!r}, which is none of the styles ({', '.join(names) or 'there are none'})")
+    return {**(dict(styles=names, style=style or names[0]) if names else {}), **(dict(room=room) if room else {})}
+
+# %% ../nbs/02_decoder.ipynb #c7dfa2f4
 def check_model(d: dict, # one model's configuration
                 where: str='model' # for the message
                ) -> dict: # a checked copy
@@ -224,11 +257,13 @@ def check_model(d: dict, # one model's configuration
     kind = _value(d, dict, None, where).get('decoder')
     if 'decoder' in d and kind not in ('gru','transformer'):
         raise ValueError(f"{where}: 'decoder' must be 'gru' or 'transformer', not {kind!r}")
+    extras = _extras(d, where)
+    d = {k: v for k,v in d.items() if k not in ('styles','style','room')}
     d = check(d, {**model_keys, **(transformer_keys if kind=='transformer' else {})}, where)
     if d['n_bands'] == 1: raise ValueError(f"{where}: 'n_bands' must be 0 (no noise) or at least 2, not 1")
     if d['hidden'] % d.get('heads', 1):
         raise ValueError(f"{where}: 'hidden' {d['hidden']} is not a multiple of 'heads' {d['heads']}")
-    return d
+    return {**d, **extras}
 
 # %% ../nbs/02_decoder.ipynb #5a711f88
 def load_config(path: str=None # a JSON file; the bundled one if None
@@ -250,19 +285,35 @@ class Instrument(nn.Module):
         super().__init__()
         c = self.config = check_model(config, 'model configuration')
         self.stats = self.card = None                               # of the training data; how it was made
-        sizes = {k: v for k,v in c.items() if k not in ('decoder','sr','hop')}
+        sizes = {k: v for k,v in c.items() if k not in ('decoder','sr','hop','styles','style','room')}
+        sizes['styles'] = len(c.get('styles', []))
         self.decoder = {'gru':GRUDecoder, 'transformer':TransformerDecoder}[c['decoder']](**sizes)
         M = noise_matrix(c['n_bands'], c['sr'], c['hop']) if c['n_bands'] else torch.zeros(0, 0)
         self.register_buffer('M', M, persistent=False)
+        if c.get('room'): self.room = nn.Parameter(torch.zeros(max(1, sizes['styles']), c['room']))
+
+    def told(self,
+             style, # a name, numbers (batch,), or None for the model's own choice
+             like: Tensor # of the wanted batch, type and device
+            ) -> Tensor: # (batch, styles) of zeros and ones, or None
+        "What the network is told of the style."
+        names = self.config.get('styles', [])
+        if isinstance(style, str) and style not in names:
+            raise ValueError(f"no style {style!r} in this model: it knows {', '.join(names) or 'none'}")
+        if not names: return None
+        if style is None: style = self.config['style']
+        if isinstance(style, str): style = torch.tensor([names.index(style)], device=like.device)
+        return (style[:,None] == torch.arange(len(names), device=like.device)).to(like).expand(len(like), -1)
 
     def controls(self,
                  f0: Tensor, # Hz, (batch, frames)
                  loudness: Tensor, # A-weighted, dB, (batch, frames)
-                 state=None # of the decoder
+                 state=None, # of the decoder
+                 style=None # see `told`
                 ) -> tuple: # amplitudes (batch, frames, K), noise magnitudes (batch, frames, B), state
         "What the partials and the noise should do."
         K, B = self.config['n_harmonics'], self.config['n_bands']
-        out, state = self.decoder(scale(f0, loudness), state)
+        out, state = self.decoder(scale(f0, loudness), state, self.told(style, f0))
         logits, s = out[...,:K], out[...,K:].sigmoid()
         mask = audible(f0, K, self.config['sr'])
         p = logits.masked_fill(~mask, -1e9).softmax(-1)*mask
@@ -287,15 +338,20 @@ class Instrument(nn.Module):
                 state: tuple=None, # what the last call gave back
                 last: bool=True, # no more to come: play the final frame out
                 seed: int=0, # of the noise
-                breath: Tensor=None # level of air beside the note, A-weighted, dB, (batch, frames)
+                breath: Tensor=None, # level of air beside the note, A-weighted, dB, (batch, frames)
+                style=None, # see `told`
+                room: bool=True # with the room it learned, if it has one
                ) -> tuple: # audio (batch, samples), state
         "Play. Pieces played one after the other, each with the state of the one before, are the whole."
-        net, body = state or (None, None)
-        amps, mags, net = self.controls(f0, loudness, net)
+        net, body, past = state or (None, None, None)
+        amps, mags, net = self.controls(f0, loudness, net, style)
         if breath is not None: mags = mags + self.air(breath)
         sr, hop = self.config['sr'], self.config['hop']
         y, body = synthesize(f0, amps, mags, sr, hop, white=white, state=body, last=last, seed=seed)
-        return y, (net, body)
+        if room and 'room' in self.config:
+            told = self.told(style, f0)
+            y, past = reverberate(y, self.room.expand(len(y), -1) if told is None else told @ self.room, past)
+        return y, (net, body, past)
 
 # %% ../nbs/02_decoder.ipynb #fce141d7
 @torch.no_grad()
@@ -304,13 +360,15 @@ def stream(model: Instrument,
            loudness: Tensor, # dB, (batch, frames)
            chunk: int=1000, # frames at a time
            seed: int=0, # of the noise
-           breath: Tensor=None # dB, (batch, frames)
+           breath: Tensor=None, # dB, (batch, frames)
+           style: str=None, # one of the model's; its own choice
+           room: bool=True # with its room
           ): # yields audio, (batch, samples)
     "Play a piece of any length, a stretch at a time, in bounded memory."
     state, n = None, f0.shape[1]
     for i in range(0, n, chunk):
         i = slice(i, i + chunk)
-        y, state = model(f0[:,i], loudness[:,i], state=state, last=i.stop >= n, seed=seed,
+        y, state = model(f0[:,i], loudness[:,i], state=state, last=i.stop >= n, seed=seed, style=style, room=room,
                          breath=None if breath is None else breath[:,i])
         yield y
 
