@@ -87,10 +87,10 @@ def average(ema: nn.Module, # the average, changed in place
 def crop_losses(loss: MultiResolutionSTFTLoss, # its resolutions and weights
                 y: Tensor, # estimate, (batch, samples); more than the target's are cut off
                 target: Tensor, # (batch, samples)
-                most: float = 10., # a crop's loss, at most
+                most: float = 10., # a crop's loss, at most (times the weight of the logarithm, where that is more than 1)
                ) -> Tensor: # (batch,)
     "The multi-resolution loss of each crop by itself, bounded."
-    return loss.each(y[:, :target.shape[1]], target).clamp(max=most)
+    return loss.each(y[:, :target.shape[1]], target).clamp(max=most*max(1, loss.mag_loss_weight))
 
 # %% ../nbs/05_train.ipynb #63b53d83
 def play(model: nn.Module, # f0, loudness, white → audio
