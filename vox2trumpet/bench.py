@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['jobs', 'alternate', 'row', 'Notes', 'notes', 'gradients', 'relative', 'harmonic_rows', 'noise_rows', 'loss_plain',
-           'loss_rows', 'gru_rows', 'Textbook', 'build', 'step_of', 'step_rows', 'play_of', 'play_rows', 'phase_rows',
-           'resident', 'grow', 'growth', 'memory_rows', 'their_crepe', 'voice', 'cents_apart', 'crepe_rows',
-           'transfer_rows', 'replayed', 'cuda_ms', 'cuda_rows', 'machine', 'bench', 'table', 'curve', 'show_curve']
+           'loss_rows', 'textbook_gru', 'gru_rows', 'Textbook', 'build', 'step_of', 'step_rows', 'play_of', 'play_rows',
+           'phase_rows', 'resident', 'grow', 'growth', 'memory_rows', 'their_crepe', 'voice', 'cents_apart',
+           'crepe_rows', 'transfer_rows', 'replayed', 'cuda_ms', 'cuda_rows', 'machine', 'bench', 'table', 'curve',
+           'show_curve']
 
 # %% ../nbs/08_bench.ipynb #cdcb7114
-import importlib, os, platform, subprocess, sys, tempfile, types
+import copy, importlib, os, platform, subprocess, sys, tempfile, types
 from functools import partial
 from importlib.resources import files
 from math import log10, pi
@@ -173,14 +174,28 @@ def loss_rows(
             row("loss, with the target's spectra kept", T[:, 1:], error=eg, limit=1e-9, note='error: gradient in float64')]
 
 # %% ../nbs/08_bench.ipynb #11acb4e9
+def textbook_gru(net: GRUDecoder) -> GRUDecoder: # a copy
+    "The same network around `nn.GRU`."
+    twin = copy.deepcopy(net)
+    twin.gru.__class__ = nn.GRU
+    return twin
+
 def gru_rows(
     batch: int=16, seconds: float=1., # sizes
     **timing, # of `alternate`
 ) -> list:
     "GRU + linear, forward + backward."
-    net, x = GRUDecoder(), torch.zeros(batch, round(seconds*sr/hop), 2)
-    def run(): net(x)[0].sum().backward()
-    return [row('GRU + linear, forward + backward', alternate(run, **timing), note='is nn.GRU')]
+    net, x = GRUDecoder(), white(2*round(seconds*sr/hop), rows=batch).unflatten(1, (-1, 2))
+    theirs = textbook_gru(net)
+    def run(net, x=x): return gradients(lambda x: net(x)[0].flatten(1), x)
+    exact = run(theirs.double(), x[:2].double())
+    e = relative(run(net, x[:2]), exact)
+    theirs.float()
+    def learn(net):
+        net.zero_grad()
+        net(x)[0].sum().backward()
+    T = alternate(lambda: learn(net), lambda: learn(theirs), **timing)
+    return [row('GRU + linear, forward + backward; nn.GRU', T, error=e, least=1.5, limit=1e-6)]
 
 # %% ../nbs/08_bench.ipynb #ca6b243f
 class Textbook(Instrument):
@@ -193,7 +208,9 @@ class Textbook(Instrument):
 def build(plain=False, device='cpu', config='tiny'): # a model of `load_config`, not trained
     "An instrument, or its textbook twin."
     torch.manual_seed(0)
-    return (Textbook if plain else Instrument)(load_config()['models'][config]).to(device)
+    model = (Textbook if plain else Instrument)(load_config()['models'][config]).to(device)
+    if plain: model.decoder = textbook_gru(model.decoder)
+    return model
 
 # %% ../nbs/08_bench.ipynb #fe8b3498
 def step_of(
