@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['floor_db', 'model_keys', 'transformer_keys', 'training_keys', 'format_name', 'scale', 'head', 'linear_map', 'GRU',
-           'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix', 'reverberate', 'check',
-           'check_model', 'load_config', 'Instrument', 'stream', 'save_model', 'load_model']
+           'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix', 'echo', 'reverberate',
+           'response', 'check', 'check_model', 'load_config', 'Instrument', 'stream', 'save_model', 'load_model']
 
 # %% ../nbs/02_decoder.ipynb #8468aa6f
 import json, math, os
@@ -192,18 +192,35 @@ def noise_matrix(n_bands: int, # B
     return ((R*c) @ R.mH).real.float()
 
 # %% ../nbs/02_decoder.ipynb #dbda1002
+def echo(r: Tensor # what comes back before the envelope, (batch, T)
+        ) -> Tensor: # impulse response of energy 1, (batch, T + 1)
+    "The room: the sound itself, and after it what comes back."
+    T = r.shape[1]
+    h = F.pad(r*torch.exp(-5*torch.arange(1., T+1, device=r.device)/T), (1,0))
+    h = h + (torch.arange(T+1, device=r.device) == 0)
+    return h/torch.linalg.vector_norm(h, dim=1, keepdim=True)
+
 def reverberate(x: Tensor, # dry sound, (batch, samples)
-                r: Tensor, # what comes back before the envelope, (batch, T)
+                h: Tensor, # impulse response, (batch, T + 1)
                 past: Tensor=None # the dry sound before, (batch, T)
                ) -> tuple: # sound in the room, (batch, samples); past for the next piece
     "Play a sound in a room, by fast convolution; pieces, each with the past of the one before, are the whole."
-    T = r.shape[1]
-    h = r*torch.exp(-5*torch.arange(1., T+1, device=r.device)/T)
+    T = h.shape[1] - 1
     x = torch.cat([x.new_zeros(len(x), T) if past is None else past, x], 1)
     n = 2**(x.shape[1] + T).bit_length()
-    wet = torch.fft.irfft(torch.fft.rfft(x, n)*torch.fft.rfft(F.pad(h, (1,0)), n), n)[:,:x.shape[1]]
-    y = (x + wet)*(1 + h.square().sum(1, keepdim=True)).rsqrt()
-    return y[:,T:], x[:,-T:]
+    y = torch.fft.irfft(torch.fft.rfft(x, n)*torch.fft.rfft(h, n), n)[:,T:x.shape[1]]
+    return y, x[:,x.shape[1]-T:]
+
+# %% ../nbs/02_decoder.ipynb #1f876087
+def response(h: Tensor, # impulse response, (batch, T + 1)
+             f: Tensor, # Hz, (batch, frames, K)
+             sr: int, # Hz
+             n: int=2**14 # points of the transform
+            ) -> Tensor: # power ratio, (batch, frames, K)
+    "How much of a steady partial arrives."
+    H = torch.fft.rfft(h, n).abs().square()
+    at = (f*(n/sr)).round().long().clamp(max=n//2)
+    return H.gather(1, at.flatten(1)).view_as(f)
 
 # %% ../nbs/02_decoder.ipynb #a236243d
 model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonics=(int,1), n_bands=(int,0),
@@ -305,20 +322,27 @@ class Instrument(nn.Module):
         if isinstance(style, str): style = torch.tensor([names.index(style)], device=like.device)
         return (style[:,None] == torch.arange(len(names), device=like.device)).to(like).expand(len(like), -1)
 
+    def walls(self, told: Tensor, batch: int) -> Tensor: # (batch, T + 1)
+        "The room's impulse response, in the style that was told."
+        return echo(self.room.expand(batch, -1) if told is None else told @ self.room)
+
     def controls(self,
                  f0: Tensor, # Hz, (batch, frames)
                  loudness: Tensor, # A-weighted, dB, (batch, frames)
                  state=None, # of the decoder
-                 style=None # see `told`
+                 style=None, # see `told`
+                 room: bool=True # to be heard in its room, if it has one
                 ) -> tuple: # amplitudes (batch, frames, K), noise magnitudes (batch, frames, B), state
         "What the partials and the noise should do."
         K, B = self.config['n_harmonics'], self.config['n_bands']
-        out, state = self.decoder(scale(f0, loudness), state, self.told(style, f0))
+        told = self.told(style, f0)
+        out, state = self.decoder(scale(f0, loudness), state, told)
         logits, s = out[...,:K], out[...,K:].sigmoid()
         mask = audible(f0, K, self.config['sr'])
         p = logits.masked_fill(~mask, -1e9).softmax(-1)*mask
-        k = torch.arange(1., K+1, device=f0.device)
-        power = .5*(p.square()*weight(f0[...,None]*k)).sum(-1) + ((s @ self.M)*s).sum(-1)
+        f = f0[...,None]*torch.arange(1., K+1, device=f0.device)
+        w = weight(f)*response(self.walls(told, len(f)), f, self.config['sr']) if room and 'room' in self.config else weight(f)
+        power = .5*(p.square()*w).sum(-1) + ((s @ self.M)*s).sum(-1)
         level = torch.where(loudness > floor_db, 10**(loudness/20), 0.)
         gain = (level*(power + 1e-12).rsqrt())[...,None]
         return p*gain, s*gain, state
@@ -344,13 +368,12 @@ class Instrument(nn.Module):
                ) -> tuple: # audio (batch, samples), state
         "Play. Pieces played one after the other, each with the state of the one before, are the whole."
         net, body, past = state or (None, None, None)
-        amps, mags, net = self.controls(f0, loudness, net, style)
+        amps, mags, net = self.controls(f0, loudness, net, style, room)
         if breath is not None: mags = mags + self.air(breath)
         sr, hop = self.config['sr'], self.config['hop']
         y, body = synthesize(f0, amps, mags, sr, hop, white=white, state=body, last=last, seed=seed)
         if room and 'room' in self.config:
-            told = self.told(style, f0)
-            y, past = reverberate(y, self.room.expand(len(y), -1) if told is None else told @ self.room, past)
+            y, past = reverberate(y, self.walls(self.told(style, f0), len(y)), past)
         return y, (net, body, past)
 
 # %% ../nbs/02_decoder.ipynb #fce141d7
