@@ -14,7 +14,7 @@ setup(
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], keywords=cfg['keywords'].split(),
     license='MIT', license_files=['LICENSE'], python_requires='>=' + cfg['min_python'],
     packages=find_packages(include=['vox2trumpet*']), package_data={'vox2trumpet': ['assets/*', 'assets/*/*']},
-    install_requires=cfg['requirements'].split(), extras_require={'dev': cfg['dev_requirements'].split()},
+    install_requires=cfg['requirements'].split(), extras_require={k: cfg[f'{k}_requirements'].split() for k in ('dev', 'swift')},
     entry_points={'console_scripts': cfg['console_scripts'].split()}, zip_safe=False,
     classifiers=['License :: OSI Approved :: MIT License', 'Topic :: Multimedia :: Sound/Audio :: Sound Synthesis']
         + [f'Programming Language :: Python :: 3.{v}' for v in (10, 11, 12, 13)])
