@@ -303,7 +303,7 @@ def features(path: str | Path, # an audio file
             ) -> dict: # audio (n,), f0 (Hz), periodicity, loudness (dB) (frames,), sr, hop, gain_db
     "What we keep of one recording."
     y = load_audio(path, sr)
-    f0, periodicity = pitches or pitch(y, sr=sr, hop=hop, model=model)
+    f0, periodicity = pitches or pitch(y, sr=sr, hop=hop, tracker=f'crepe-{model}')
     if gain_db: y = y*10**(gain_db/20)
     record = dict(audio=y, f0=f0, periodicity=periodicity, loudness=loudness(y, sr=sr, hop=hop), sr=sr, hop=hop, gain_db=gain_db)
     frames = math.ceil(len(y)/hop)
