@@ -95,7 +95,7 @@ def process(folder):
         jobs = {p: pool.submit(main, (p, folder/p.name, FilterDefaults)) for p in sorted((root/'nbs').glob('*.ipynb'))}
     for p, job in jobs.items():
         if not job.exception(): continue
-        wrong(p.name, f'nbdev cannot process it: {" ".join(str(job.exception()).split())[:200]}')
+        wrong(p.name, f'nbdev cannot process it (it runs exported cells and cells that import): {" ".join(str(job.exception()).split())[:200]}')
         shutil.copy(p, folder)
     subprocess.run([sys.executable, root/'.ci'/'mermaid.py'], cwd=folder, check=True)
     return {p.name: read(p) for p in sorted(folder.glob('*.ipynb'))}
@@ -155,7 +155,7 @@ def pages():
     for name, front in fronts.items():
         count('notebooks')
         for k in ('title', 'description'):
-            if not front.get(k): wrong(name, f'its front matter has no {k}')
+            if front and not front.get(k): wrong(name, f'its front matter has no {k}')
         if 'problem' in front: wrong(name, front['problem'])
         for text in texts(cells[name]): check_links(name, text, root/'nbs', anchors, output)
         for c in sources[name]:
