@@ -346,9 +346,10 @@ def _teeth(
 def salience(
     x: Tensor, # (frames, 1024) windows at 16 kHz, any scale
 ) -> Tensor: # (frames, 360): 0 … about 0.8
-    "How well each pitch's comb fits each window's spectrum"
+    "How well each pitch's comb fits each window's spectrum; a silent window fits none"
     S = torch.fft.rfft(x * torch.hann_window(x.shape[-1]), 2 * x.shape[-1]).abs()
-    return (S / S.sum(1, keepdim=True).clamp(min=1e-9)).sqrt() @ _teeth(2 * x.shape[-1])
+    S = S / S.sum(1, keepdim=True).clamp(min=1e-9) * (x.std(-1, keepdim=True) > 1e-5)
+    return S.sqrt() @ _teeth(2 * x.shape[-1])
 
 # %% ../nbs/01_encoder.ipynb #b30e9989
 def evidence(
