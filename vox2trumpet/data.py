@@ -894,8 +894,10 @@ class Crops(Dataset):
                  sr: int = sr, hop: int = hop, # must be the files'
                  seed: int = 0,
                  least: float = .1, # share of a crop that must be sound
+                 styles: list = (), # names of sources, whose numbers come with the crops; anything else counts as the first
                 ):
         self.files, self.size, self.seed, self.epoch, self.open, self._plan = prepared(files), round(seconds*sr/hop), seed, 0, {}, None
+        self.styles = list(styles)
         self.frames = np.array([self._frames(p, sr, hop) for p in self.files])
         self.least = np.clip(round(least*self.size), 1, (self.frames + 1)//2)       # frames of sound
         self.ends = np.cumsum(self.frames + self.size - 2*self.least + 1)           # of each file's starts on the line
@@ -929,4 +931,9 @@ class Crops(Dataset):
             if len(self.open) > 500: self.open.clear()
             self.open[path] = read(path)
         r = self.open[path]
-        return cut(r, int(start)//r['hop'], self.size) | dict(name=path.stem, start=int(start))
+        return cut(r, int(start)//r['hop'], self.size) | dict(name=path.stem, start=int(start)) | self._style(path.stem)
+
+    def _style(self, name: str) -> dict:
+        if not self.styles: return {}
+        source = source_of(name)
+        return dict(style=torch.tensor(self.styles.index(source) if source in self.styles else 0))

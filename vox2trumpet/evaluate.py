@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['sr', 'units', 'load', 'spectral_distance', 'pitch_track', 'pitch_error', 'level', 'level_error', 'harmonic_balance',
-           'attack_times', 'onsets', 'align', 'score', 'bootstrap', 'reconstruct', 'evaluate', 'table']
+           'attack_times', 'onsets', 'align', 'score', 'bootstrap', 'nearest_style', 'reconstruct', 'evaluate', 'table',
+           'held_notes', 'rung', 'ladder']
 
 # %% ../nbs/07_evaluate.ipynb #4cf82c3f
 from pathlib import Path
@@ -156,10 +157,28 @@ def bootstrap(values: list,   # one figure per file; NaN is left out
     return float(v.mean()), *map(float, np.percentile(means, [2.5, 97.5]))
 
 # %% ../nbs/07_evaluate.ipynb #dab11534
+def nearest_style(model,               # an `Instrument`
+                  audio: np.ndarray,   # (samples,) at the model's rate
+                  f0, loudness,        # its features, tensors (frames,)
+                  seconds: float = 10. # how much of it to compare
+                 ) -> str|None: # name of a style; None if the model knows none
+    "The style in which a model comes nearest to a recording."
+    import torch
+    names, hop = model.config.get('styles'), model.config['hop']
+    if not names: return None
+    n = round(seconds*model.config['sr']/hop)
+    at = max(0, min(int(loudness.argmax()) - n//2, len(f0) - n))
+    cut = lambda x: x[at:at+n].expand(len(names), -1)
+    with torch.inference_mode(): y, _ = model(cut(f0), cut(loudness), style=torch.arange(len(names)))
+    part = audio[at*hop:(at + n)*hop]
+    return min(zip(names, y.numpy()), key=lambda row: spectral_distance(part, row[1][:len(part)]))[0]
+
+# %% ../nbs/07_evaluate.ipynb #040ded62
 def reconstruct(path: str|Path,        # a recording of the instrument
                 model=None,            # an `Instrument`; the bundled trumpet if None
                 crepe: str = 'full',   # which CREPE reads the pitch
-               ) -> np.ndarray: # (samples,), the recording's length at the model's rate
+                style: str = 'nearest', # a style's name, or the nearest one
+               ) -> tuple: # (samples,), the recording's length at the model's rate; the style
     "Play a recording's own pitch and loudness on the model."
     import torch
     from vox2trumpet.encoder import encode, load_audio
@@ -167,15 +186,17 @@ def reconstruct(path: str|Path,        # a recording of the instrument
     model = model or load_model()
     rate, hop = model.config['sr'], model.config['hop']
     y = load_audio(path, rate)
-    f = encode(y, rate, hop, model=crepe)
-    with torch.inference_mode(): out, _ = model(f.f0[None], f.loudness[None])
-    return out[0, :len(y)].numpy()
+    f = encode(y, rate, hop, tracker=f'crepe-{crepe}')
+    if style == 'nearest': style = nearest_style(model, y.numpy(), f.f0, f.loudness)
+    with torch.inference_mode(): out, _ = model(f.f0[None], f.loudness[None], style=style)
+    return out[0, :len(y)].numpy(), style
 
-# %% ../nbs/07_evaluate.ipynb #040ded62
+# %% ../nbs/07_evaluate.ipynb #0d8bfe88
 def evaluate(ref_dir: str|Path,            # a folder of recordings
              checkpoint: str|Path = None,  # a model file; the bundled trumpet if None
              out_dir: str|Path = None,     # where to write the reconstructions (WAV), if anywhere
              crepe: str = 'full',          # which CREPE reads the pitch
+             style: str = 'nearest',       # a style's name, or each recording's nearest
              progress: bool = True,        # show a bar
             ) -> list[dict]: # one row per file: its name and the figures of `score`
     "Reconstruct every recording in a folder and measure each; `ValueError` where there is none."
@@ -190,12 +211,12 @@ def evaluate(ref_dir: str|Path,            # a folder of recordings
     rate = model.config['sr']
     if out_dir: Path(out_dir).mkdir(parents=True, exist_ok=True)
     for p in tqdm(paths, desc='evaluate', unit='file', leave=False, disable=not progress):
-        est = reconstruct(p, model, crepe)
+        est, played = reconstruct(p, model, crepe, style)
         if out_dir: save_audio(Path(out_dir)/f'{p.stem}.wav', torch.from_numpy(est), rate)
-        rows.append(dict(file=p.name, **score(load(p), librosa.resample(est, orig_sr=rate, target_sr=sr))))
+        rows.append(dict(file=p.name, style=played, **score(load(p), librosa.resample(est, orig_sr=rate, target_sr=sr))))
     return rows
 
-# %% ../nbs/07_evaluate.ipynb #0d8bfe88
+# %% ../nbs/07_evaluate.ipynb #38204a5d
 units = dict(mss='', cents='cents', rpa50='', gross='', db='dB', gain='dB', balance='dB', attack='ms')
 
 def table(rows: list[dict] # from `evaluate`
@@ -205,7 +226,54 @@ def table(rows: list[dict] # from `evaluate`
     wide = max(len(r['file']) for r in rows + [dict(file='95 % interval')])
     line = lambda name, cells: f'{name:{wide}s} ' + ' '.join(f'{c:>13s}' for c in cells)
     head = line('', [f'{k} ({units[k]})' if units[k] else k for k in keys])
-    body = [line(r['file'], [f'{r[k]:.3f}' for k in keys]) for r in rows]
+    body = [line(r['file'], [f'{r[k]:.3f}' for k in keys]) + f"  {r['style'] or ''}" for r in rows]
     stats = [bootstrap([r[k] for r in rows]) for k in keys]
     return '\n'.join([head, *body, line('mean', [f'{m:.3f}' for m, _, _ in stats]),
                       line('95 % interval', [f'{a:.2f}…{b:.2f}' for _, a, b in stats])])
+
+# %% ../nbs/07_evaluate.ipynb #368cbef2
+def held_notes(model,                      # an `Instrument`
+               midi: list = range(52, 85), # notes, 69 is A4
+               levels: list = (-40, -34, -28, -22, -16, -10), # A-weighted, dB
+               seconds: float = 1.5,
+               **how                       # style, room: see `Instrument.forward`
+              ) -> np.ndarray: # (notes, levels, samples): the last second of each
+    "Play steady notes."
+    import torch
+    c, sounds = model.config, []
+    n = round(seconds*c['sr']/c['hop'])
+    L = torch.tensor(levels, dtype=torch.float32)[:,None].expand(-1, n)
+    for m in midi:
+        f0 = torch.full_like(L, 440*2**((m - 69)/12))
+        with torch.inference_mode(): sounds.append(model(f0, L, **how)[0][:, -c['sr']:].numpy())
+    return np.stack(sounds)
+
+# %% ../nbs/07_evaluate.ipynb #3149e6cb
+def rung(y: np.ndarray, # (samples,), a steady note, one second
+         f0: float,     # Hz, what was asked for
+         rate: int = sr # samples/s
+        ) -> dict: # level dB, cents off, centroid Hz, floor dB: median between the partials, under the strongest partial
+    "Measure a held note on its spectrum."
+    import librosa
+    n, w = len(y), np.hanning(len(y))
+    S, f = np.abs(np.fft.rfft(y*w))**2, np.fft.rfftfreq(n, 1/rate)
+    A = 10**(librosa.A_weighting(np.maximum(f, 1))/10)
+    k = np.arange(1, max(2, int(rate/2/f0)))
+    near = np.abs(f[:,None] - k*f0).min(1)
+    def peak(k): # Hz, by a parabola through the logarithm
+        i = np.argmax(np.where(np.abs(f - k*f0) < .25*f0, S, 0))
+        a, b, c = np.log(S[i-1:i+2] + 1e-30)
+        return (f[i] + .5*(a - c)/(a - 2*b + c)*rate/n)/k
+    strong = int(k[np.argmax([S[np.abs(f - j*f0) < 5].sum() for j in k[:8]])])
+    return dict(level=10*np.log10(2*(S*A).sum()/(w**2).sum()/n), cents=1200*np.log2(peak(strong)/f0), centroid=(S*f).sum()/S.sum(),
+                floor=10*np.log10(np.median(S[(near > .25*f0) & (f > f0/2)])/S.max()))
+
+def ladder(model,                      # an `Instrument`
+           midi: list = range(52, 85), # notes
+           levels: list = (-40, -34, -28, -22, -16, -10), # A-weighted, dB
+           **how                       # style, room
+          ) -> dict: # of arrays (notes, levels): level, cents, centroid, floor
+    "Measure every note at every level."
+    rows = [[rung(y, 440*2**((m - 69)/12), model.config['sr']) for y in row]
+            for m, row in zip(midi, held_notes(model, midi, levels, **how))]
+    return {k: np.array([[r[k] for r in row] for row in rows]) for k in rows[0][0]}
