@@ -191,6 +191,7 @@ def settle(
 ) -> np.ndarray:          # cents, (frames,)
     "Let a note stand: scoop, drift and jitter reduced where the pitch does not slide on purpose."
     n = len(c)
+    if n < 2: return c                                        # a single frame has no slope
     away, edge = c - np.median(c[min(10, n//4):]), edges(n)
     slow = smooth(away)
     wave = smooth(away - slow, 9)
