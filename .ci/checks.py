@@ -4,7 +4,7 @@ Exported package and notebooks agree, README agrees with the index, the document
 notebook runs (then the slow ones), and a wheel works outside the checkout. Prints a line a check; the last line counts them.
 A check that cannot be tried here (no npm, say) exits with 77 and is counted as skipped.
 """
-import os, shutil, subprocess, sys, tempfile, time, venv
+import os, shutil, signal, subprocess, sys, tempfile, time, venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,23 +12,33 @@ root = Path(__file__).resolve().parent.parent
 env = {**os.environ, 'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}', 'OMP_NUM_THREADS': '1',
        'PYTHONDONTWRITEBYTECODE': '1', 'WANDB_MODE': 'offline', 'GRADIO_ANALYTICS_ENABLED': 'False', 'MPLBACKEND': 'agg'}
 results, skipped = [], []
+limit, end = 15*60, time.time() + 75*60 # seconds for one command; when all must be over
+
+def run(command, cwd, seconds):
+    "A shell command's exit code and output. Whatever it started and left running ends with it, or when its time is up."
+    with tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace') as out:
+        process = subprocess.Popen(command, shell=True, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        try: code, late = process.wait(seconds), ''
+        except subprocess.TimeoutExpired: code, late = 124, f'\nstopped after {seconds:.0f} s'
+        try: os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError: pass
+        out.seek(0)
+        return code, out.read() + late
 
 def check(name, *commands, cwd=root):
     "Run shell commands in turn; the check fails at the first that does not exit with 0, and shows the end of its output."
     start = time.time()
     for command in commands:
-        done = subprocess.run(command, shell=True, cwd=cwd, env=env, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode: break
-    if done.returncode == 77:
-        print(f'not run {name}: {done.stdout.splitlines()[-1]}', flush=True)
+        code, out = run(command, cwd, max(1, min(limit, end - time.time())))
+        if code: break
+    if code == 77:
+        print(f'not run {name}: {out.splitlines()[-1]}', flush=True)
         skipped.append(name)
         return False
-    ok = done.returncode == 0
-    print(f'{"ok    " if ok else "FAILED"} {name}  ({time.time() - start:.0f} s)', flush=True)
-    if not ok: print(f'  $ {command}\n' + '\n'.join('  | ' + line for line in done.stdout.splitlines()[-60:]), flush=True)
-    results.append(ok)
-    return ok
+    print(f'{"FAILED" if code else "ok    "} {name}  ({time.time() - start:.0f} s)', flush=True)
+    if code: print(f'  $ {command}\n' + '\n'.join('  | ' + line for line in out.splitlines()[-60:]), flush=True)
+    results.append(not code)
+    return not code
 
 def notebooks(slow):
     "Test all notebooks, two at a time, with their slow cells or without."
