@@ -32,7 +32,7 @@ def check(name, *commands, cwd=root):
         code, out = run(command, cwd, max(1, min(limit, end - time.time())))
         if code: break
     if code == 77:
-        print(f'not run {name}: {out.splitlines()[-1]}', flush=True)
+        print(f'not run {name}: {out.strip().splitlines()[-1] if out.strip() else 'no word why'}', flush=True)
         skipped.append(name)
         return False
     print(f'{"FAILED" if code else "ok    "} {name}  ({time.time() - start:.0f} s)', flush=True)
@@ -69,6 +69,7 @@ def wheel():
 def cpu_wheels(torch): return '--retries 0 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
 same_length = ("import soundfile as sf; a, b = sf.info('my voice.flac'), sf.info('trumpet.wav'); "
                "assert b.frames == round(a.frames*b.samplerate/a.samplerate), (a.frames, b.frames); assert abs(sf.read('trumpet.wav')[0]).max() > .01")
+compile_librosa = "import librosa, numpy as np; librosa.pyin(np.sin(np.arange(16000)/6).astype('float32'), fmin=60, fmax=1400, sr=16000)"
 
 check('nbdev_export leaves no difference', 'nbdev_export', 'git diff --exit-code -- vox2trumpet')
 check('nbdev_clean leaves no difference', 'nbdev_clean', 'git diff --exit-code -- nbs')
@@ -76,6 +77,7 @@ check('README.md is the text of index.ipynb', f'"{sys.executable}" .ci/readme.py
 check('requirements.txt is that of settings.ini', f'"{sys.executable}" .ci/requirements.py', 'git diff --exit-code -- requirements.txt')
 check('the pages hold together: front matter, sidebar, links, pictures', f'"{sys.executable}" .ci/docs.py pages')
 check('every diagram is drawn and every formula set', f'"{sys.executable}" .ci/docs.py formulas')
+check('librosa has compiled its functions', f'"{sys.executable}" -c "{compile_librosa}"') # two processes doing it at once spoil numba's cache
 notebooks(slow=False)
 notebooks(slow=True)
 wheel()
