@@ -32,7 +32,7 @@ def check(name, *commands, cwd=root):
         code, out = run(command, cwd, max(1, min(limit, end - time.time())))
         if code: break
     if code == 77:
-        print(f'not run {name}: {out.strip().splitlines()[-1] if out.strip() else 'no word why'}', flush=True)
+        print(f'not run {name}: {out.strip().rpartition(chr(10))[2]}', flush=True)
         skipped.append(name)
         return False
     print(f'{"FAILED" if code else "ok    "} {name}  ({time.time() - start:.0f} s)', flush=True)
