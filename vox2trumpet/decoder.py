@@ -15,7 +15,7 @@ from pathlib import Path
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from .synth import audible, noise, synthesize
+from .synth import audible, fast_size, noise, synthesize
 
 # %% ../nbs/02_decoder.ipynb #ecad2a4a
 floor_db = -120.  # loudness, in dB, at and below which there is silence
@@ -97,21 +97,21 @@ class _Recurrence(torch.autograd.Function):
 
 # %% ../nbs/02_decoder.ipynb #0041ec79
 @torch.no_grad()
-def in_rows(x: Tensor, # x_r, x_z, x_n of every frame, (frames, 3H)
+def in_rows(x: Tensor, # what comes in, (frames, n)
             h: Tensor, # the memory before, (1, H)
-            to_gates, # see `unroll`
-            rows: int=8, # played at once
+            from_input, to_gates, # maps from x, and from h, to three numbers per memory, see `unroll`
+            rows: int=4, # played at once
             block: int=50, # frames between two looks whether a row agrees
             near: float=1e-6 # largest difference of memories that agree
            ) -> Tensor: # the memory after each frame, (frames, H)
     "`unroll` of one long piece, as rows side by side."
     n, L, H = len(x), math.ceil(len(x)/rows), h.shape[1]
-    x = F.pad(x, (0,0,0,rows*L-n)).view(rows, L, -1).transpose(0, 1)    # (L, rows, 3H)
+    x = F.pad(x, (0,0,0,rows*L-n)).view(rows, L, -1).transpose(0, 1)    # (L, rows, n)
     hs = x.new_full((L, rows, H), math.inf)                             # agrees with nothing
     todo, h = torch.arange(rows), torch.cat([h, h.new_zeros(rows-1, H)])
     while len(todo):
         for xs, old in zip(x.split(block), hs.split(block)):
-            new = unroll(xs[:, todo], h, to_gates)
+            new = unroll(from_input(xs[:, todo]), h, to_gates)
             far = ~((new[-1] - old[-1, todo]).abs().amax(1) <= near)    # NaN is far from everything
             old[:, todo] = new
             todo, h = todo[far], new[-1, far]
@@ -124,15 +124,14 @@ def in_rows(x: Tensor, # x_r, x_z, x_n of every frame, (frames, 3H)
 class GRU(nn.GRU):
     "`nn.GRU(…, batch_first=True)`, faster on a CPU."
     def forward(self, x: Tensor, state: Tensor=None) -> tuple: # as `nn.GRU`
-        learns, rows = torch.is_grad_enabled(), min(8, x.shape[1]//500) if len(x) == 1 else 1
-        if x.device.type != 'cpu' or not (learns or rows > 3): return super().forward(x, state)
+        learns, long = torch.is_grad_enabled(), len(x) == 1 and x.shape[1] >= 2000
+        if x.device.type != 'cpu' or not (learns or long): return super().forward(x, state)
         h, last = x.transpose(0, 1), []
         for i in range(self.num_layers):
             Wi, W, bi, b = (getattr(self, f'{k}_l{i}') for k in ('weight_ih','weight_hh','bias_ih','bias_hh'))
             first = x.new_zeros(len(x), self.hidden_size) if state is None else state[i]
-            h = F.linear(h, Wi, bi)
-            if learns: h = _Recurrence.apply(h, first, W, b)
-            else: h = in_rows(h[:, 0], first, linear_map(W, b), rows)[:, None]
+            if learns: h = _Recurrence.apply(F.linear(h, Wi, bi), first, W, b)
+            else: h = in_rows(h[:, 0], first, linear_map(Wi, bi), linear_map(W, b))[:, None]
             last.append(h[-1])
         return h.transpose(0, 1), torch.stack(last)
 
@@ -271,7 +270,7 @@ def reverberate(x: Tensor, # dry sound, (batch, samples)
     "Play a sound in a room, by fast convolution; pieces, each with the past of the one before, are the whole."
     T = h.shape[1] - 1
     x = torch.cat([x.new_zeros(len(x), T) if past is None else past, x], 1)
-    n = 2**(x.shape[1] + T).bit_length()
+    n = fast_size(x.shape[1])                                       # what wraps around falls on the past
     y = torch.fft.irfft(torch.fft.rfft(x, n)*torch.fft.rfft(h, n), n)[:,T:x.shape[1]]
     return y, x[:,x.shape[1]-T:]
 
