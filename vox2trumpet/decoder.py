@@ -64,10 +64,10 @@ def unroll(x: Tensor, # x_r, x_z, x_n of every frame, (frames, batch, 3H)
 
 # %% ../nbs/02_decoder.ipynb #20e3b104
 class _Recurrence(torch.autograd.Function):
-    "The memories of a GRU layer from its projected inputs."
+    "The memories of a GRU layer."
     @staticmethod
-    def forward(ctx, x, h, W, b): # (frames, batch, 3H), (batch, H), (3H, H), (3H,) → (frames, batch, H)
-        T, B, H = *x.shape[:2], h.shape[1]
+    def forward(ctx, u, h, U, c, W, b): # (frames, batch, n), (batch, H), (3H, n), (3H,), (3H, H), (3H,) → (frames, batch, H)
+        x, (T, B), H = F.linear(u, U, c), u.shape[:2], h.shape[1]
         hs, gates, an = x.new_empty(T + 1, B, H), torch.empty_like(x), x.new_empty(T, B, H)
         hs[0], to_gates = h, linear_map(W, b)
         for t in range(T):
@@ -76,13 +76,13 @@ class _Recurrence(torch.autograd.Function):
             an[t] = a[:, 2*H:]
             torch.addcmul(x[t, :, 2*H:], rz[:, :H], an[t], out=n).tanh_()
             torch.lerp(n, hs[t], rz[:, H:], out=hs[t+1])
-        ctx.save_for_backward(hs, gates, an, W)
+        ctx.save_for_backward(u, U, W, hs, gates, an)
         return hs[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        (hs, gates, an, W), H = ctx.saved_tensors, g.shape[2]
+        (u, U, W, hs, gates, an), H = ctx.saved_tensors, g.shape[2]
         r, z, n = gates.split(H, 2)
         dn, d = (1 - z).mul_(1 - n*n), g.clone()
         factors = torch.stack([dn*an*(r - r*r), (hs[:-1] - n).mul_(z - z*z), dn*r], 2) # (frames, batch, 3, H)
@@ -91,27 +91,28 @@ class _Recurrence(torch.autograd.Function):
             d[t] += carried
             factors[t] *= d[t][:, None]
             carried = back(factors[t].flatten(1)).addcmul_(d[t], z[t])
-        delta = factors.flatten(2)
-        dW, db = delta.flatten(0, 1).t() @ hs[:-1].flatten(0, 1), delta.sum((0, 1))
-        return torch.cat([delta[..., :2*H], dn.mul_(d)], 2), carried, dW, db
+        delta, total = factors.flatten(2), lambda a, b: a.flatten(0, 1).t() @ b.flatten(0, 1)
+        dx = torch.cat([delta[..., :2*H], dn.mul_(d)], 2)
+        du = dx @ U if ctx.needs_input_grad[0] else None
+        return du, carried, total(u, dx).t(), dx.sum((0, 1)), total(delta, hs[:-1]), delta.sum((0, 1))
 
 # %% ../nbs/02_decoder.ipynb #0041ec79
 @torch.no_grad()
-def in_rows(x: Tensor, # what comes in, (frames, n)
+def in_rows(u: Tensor, # what comes in, (frames, n)
             h: Tensor, # the memory before, (1, H)
-            from_input, to_gates, # maps from x, and from h, to three numbers per memory, see `unroll`
+            from_input, to_gates, # u → (x_r, x_z, x_n), h → (a_r, a_z, a_n)
             rows: int=4, # played at once
             block: int=50, # frames between two looks whether a row agrees
             near: float=1e-6 # largest difference of memories that agree
            ) -> Tensor: # the memory after each frame, (frames, H)
     "`unroll` of one long piece, as rows side by side."
-    n, L, H = len(x), math.ceil(len(x)/rows), h.shape[1]
-    x = F.pad(x, (0,0,0,rows*L-n)).view(rows, L, -1).transpose(0, 1)    # (L, rows, n)
-    hs = x.new_full((L, rows, H), math.inf)                             # agrees with nothing
+    n, L, H = len(u), math.ceil(len(u)/rows), h.shape[1]
+    u = F.pad(u, (0,0,0,rows*L-n)).view(rows, L, -1).transpose(0, 1)    # (L, rows, n)
+    hs = u.new_full((L, rows, H), math.inf)                             # agrees with nothing
     todo, h = torch.arange(rows), torch.cat([h, h.new_zeros(rows-1, H)])
     while len(todo):
-        for xs, old in zip(x.split(block), hs.split(block)):
-            new = unroll(from_input(xs[:, todo]), h, to_gates)
+        for us, old in zip(u.split(block), hs.split(block)):
+            new = unroll(from_input(us[:, todo]), h, to_gates)
             far = ~((new[-1] - old[-1, todo]).abs().amax(1) <= near)    # NaN is far from everything
             old[:, todo] = new
             todo, h = todo[far], new[-1, far]
@@ -128,10 +129,10 @@ class GRU(nn.GRU):
         if x.device.type != 'cpu' or not (learns or long): return super().forward(x, state)
         h, last = x.transpose(0, 1), []
         for i in range(self.num_layers):
-            Wi, W, bi, b = (getattr(self, f'{k}_l{i}') for k in ('weight_ih','weight_hh','bias_ih','bias_hh'))
+            U, c, W, b = (getattr(self, f'{k}_l{i}') for k in ('weight_ih','bias_ih','weight_hh','bias_hh'))
             first = x.new_zeros(len(x), self.hidden_size) if state is None else state[i]
-            if learns: h = _Recurrence.apply(F.linear(h, Wi, bi), first, W, b)
-            else: h = in_rows(h[:, 0], first, linear_map(Wi, bi), linear_map(W, b))[:, None]
+            if learns: h = _Recurrence.apply(h, first, U, c, W, b)
+            else: h = in_rows(h[:, 0], first, linear_map(U, c), linear_map(W, b))[:, None]
             last.append(h[-1])
         return h.transpose(0, 1), torch.stack(last)
 
@@ -281,7 +282,7 @@ def response(h: Tensor, # impulse response, (batch, T + 1)
              n: int=2**14 # points of the transform
             ) -> Tensor: # power ratio, (batch, frames, K)
     "How much of a steady partial arrives."
-    H = torch.fft.rfft(h, n).abs().square()
+    H = torch.view_as_real(torch.fft.rfft(h, n)).square().sum(-1)
     at = (f*(n/sr)).round().long().clamp(max=n//2)
     return H.gather(1, at.flatten(1)).view_as(f)
 
