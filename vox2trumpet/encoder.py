@@ -8,7 +8,7 @@ __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin',
            'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'crepe', 'swift',
            'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file', 'second_voice', 'survey',
            'runs', 'hysteresis', 'mains', 'tails', 'marks', 'voiced_gate', 'flickers', 'best_octave', 'loudness_map',
-           'scale_of', 'tune', 'Fitted', 'air', 'fit']
+           'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
@@ -654,8 +654,8 @@ def mains(
 def tails(
     L: np.ndarray,       # dB, (frames,)
     f0: np.ndarray,      # Hz, (frames,)
-    drop: float = 12.,   # dB of steady fall that make a tail
-    back: float = 6.,    # dB below the note from which on it is one
+    drop: float = 18.,   # dB of steady fall that make a tail
+    back: float = 10.,   # dB below the note from which on it is one
     rise: float = 3.,    # dB of new energy that end it
     flat: int = 15,      # frames without a fall that end it
 ) -> np.ndarray: # bool, (frames,)
@@ -697,7 +697,7 @@ def voiced_gate(
     on: float = .5, off: float = .25,    # periodicity that opens, that keeps open
     above: float = 0.,       # dB over the noise floor that opens (2 less keep open)
     depth: float = 40.,      # dB under the voice's level that opens (10 more keep open)
-    tail: float = 12.,       # dB of steady fall that end a note; inf: let rooms sing
+    tail: float = 18.,       # dB of steady fall that end a note; inf: let rooms sing
     shortest: int = 6,       # frames; anything shorter is no note
     bridge: int = 8,         # frames; a gap up to this long inside a note is a consonant
 ) -> tuple: # gate bool (frames,), noise floor dB, voice level dB
@@ -824,6 +824,25 @@ def _hold(x: Tensor, keep: np.ndarray): # each frame takes its nearest kept one'
     i = np.flatnonzero(keep)
     return x[i[np.searchsorted((i[1:] + i[:-1]) / 2, np.arange(len(x)))]] if len(i) else x
 
+# %% ../nbs/01_encoder.ipynb #ceab81bd
+def goes_on(
+    f0: np.ndarray,     # Hz, (frames,)
+    per: np.ndarray,    # periodicity, (frames,)
+    gate: np.ndarray,   # bool, (frames,)
+    before: int = 4, after: int = 8, # frames, at most
+    off: float = .25,   # periodicity below which there is no pitch
+    leap: float = .1,   # octaves a frame: another note
+) -> np.ndarray: # bool, (frames,), the gate and a little more
+    "Where a note's pitch goes on just outside the gate"
+    out, note = gate.copy(), (per > off)
+    tied = note[1:] & note[:-1] & (np.abs(np.diff(np.log2(f0))) < leap)      # with the next frame
+    for a, b in runs(gate):
+        k = a
+        while k > max(a - before, 0) and tied[k-1]: k -= 1; out[k] = True
+        k = b - 1
+        while k < min(b + after, len(gate)) - 1 and tied[k]: k += 1; out[k] = True
+    return out
+
 # %% ../nbs/01_encoder.ipynb #e387a1c7
 def _edges(f0, g): # close the gate over slips at a note's ends; those inside are bridged
     slip = flickers(f0, g)
@@ -889,14 +908,15 @@ def fit(
         raise ValueError(f"octave is {octave!r}; use 'auto' or a whole number from -4 to 4")
     g, noise, voice = voiced_gate(x, **kwargs)
     g, sure = _edges(x.f0.numpy(), g)
+    near = goes_on(x.f0.numpy(), x.periodicity.numpy(), g)
     sung = torch.from_numpy(sure & (x.periodicity.numpy() > .25))
-    x = x._replace(f0=fill(x.f0, sung))
+    x = x._replace(f0=fill(x.f0, sung | torch.from_numpy(near & ~g)))
     if not gate: g = np.ones(len(g), bool)
     f0 = x.f0 * 2 ** (transpose / 12)
     shift = best_octave(f0[sung], fmin, fmax) if octave == 'auto' else int(octave)
     f0, L, gain, slope = tune(f0 * 2. ** shift, sung.numpy(), tuning, a4, key), x.loudness, level, 1.
     blown = air(x, noise, voice, breath)
-    if gate and sung.any(): f0, L = _hold(f0, g), _level(L, sung.numpy(), g)
+    if gate and sung.any(): f0, L = _hold(f0, near), _level(L, sung.numpy(), g)
     silent = L <= floor_db
     if fit_loudness and stats and sung.any():
         gain, slope, f = loudness_map(x.loudness[sung], stats, dynamics, level)
