@@ -89,6 +89,12 @@ def _refused(e, repo_id):
     if code == 404: return ValueError(f'{repo_id}: the hub knows no such dataset (or HF_TOKEN may not see it)')
     return OSError(f'{repo_id}: the hub does not answer as it should ({str(e).splitlines()[0] if str(e) else type(e).__name__})')
 
+
+def _broken():
+    "What a refusal or a broken line raises, whichever HTTP library the hub's client uses"
+    from huggingface_hub.errors import HfHubHTTPError
+    return OSError, *HfHubHTTPError.__bases__
+
 # %% ../nbs/10_hub.ipynb #912ecd6d
 def push(data_dir: str | Path, # prepared
          repo_id: str, # like 'name/trumpets'
@@ -98,7 +104,6 @@ def push(data_dir: str | Path, # prepared
         ) -> str: # its address
     "Upload features as a private dataset."
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
     api = HfApi(token=_token(token))
     with tempfile.TemporaryDirectory() as tmp:
         made = shards(data_dir, tmp, **kwargs)
@@ -106,22 +111,21 @@ def push(data_dir: str | Path, # prepared
             url = api.create_repo(repo_id, repo_type='dataset', private=private, exist_ok=True)
             api.upload_folder(repo_id=repo_id, folder_path=tmp, repo_type='dataset', commit_message=f'{len(made)} shards of features',
                               delete_patterns='data/*.parquet')
-        except HfHubHTTPError as e: raise _refused(e, repo_id) from e
+        except _broken() as e: raise _refused(e, repo_id) from e
     return str(url)
 
 # %% ../nbs/10_hub.ipynb #943e42d8
 def _parquet(repo_id, token):
     "The shards' addresses and the hub's file system"
     from huggingface_hub import HfFileSystem
-    from huggingface_hub.errors import HfHubHTTPError
     try: found = sorted(HfFileSystem(token=token).glob(f'datasets/{repo_id}/data/*.parquet'))
-    except (HfHubHTTPError, FileNotFoundError) as e: raise _refused(e.__cause__ or e, repo_id) from e
+    except _broken() as e: raise _refused(e.__cause__ or e, repo_id) from e
     if not found: raise ValueError(f'{repo_id}: no features in this dataset, or HF_TOKEN may not see it; vox2trumpet push puts them there')
     return [f'hf://{p}' for p in found]
 
 def _rows(urls, token, retries=5, wait=.5):
     "Rows of shards as they come, whatever the line does"
-    import httpx, pyarrow as pa
+    import pyarrow as pa
     from datasets import load_dataset
     given, failed, first = 0, 0, True
     while True:
@@ -131,7 +135,7 @@ def _rows(urls, token, retries=5, wait=.5):
                 yield {k: v[0].values.to_numpy() if pa.types.is_list(v.type) else v[0].as_py() for k, v in zip(batch.column_names, batch.columns)}
                 given, failed = given + 1, 0
             return
-        except (OSError, httpx.HTTPError, pa.ArrowInvalid) as e:
+        except (*_broken(), pa.ArrowInvalid) as e:
             failed += 1
             if failed > retries: raise OSError(f'the hub broke off {failed} times after row {given} ({e})') from e
             time.sleep(wait*2**failed)
@@ -186,7 +190,6 @@ def hub_json(repo_id: str,
             ) -> dict:
     "The statistics or the settings of a pushed collection."
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
     try: path = hf_hub_download(repo_id, f'{name}.json', repo_type='dataset', token=token)
-    except HfHubHTTPError as e: raise _refused(e, repo_id) from e
+    except _broken() as e: raise _refused(e, repo_id) from e
     return json.loads(Path(path).read_text(encoding='utf-8'))
