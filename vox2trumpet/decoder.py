@@ -83,18 +83,20 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g):
         (u, U, W, hs, gates, an), H = ctx.saved_tensors, g.shape[2]
-        r, z, n = gates.split(H, 2)
-        dn, d = (1 - z).mul_(1 - n*n), g.clone()
-        factors = torch.stack([dn*an*(r - r*r), (hs[:-1] - n).mul_(z - z*z), dn*r], 2) # (frames, batch, 3, H)
-        back, carried = linear_map(W.t().contiguous()), 0
-        for t in reversed(range(len(d))):
-            d[t] += carried
-            factors[t] *= d[t][:, None]
-            carried = back(factors[t].flatten(1)).addcmul_(d[t], z[t])
-        delta, total = factors.flatten(2), lambda a, b: a.flatten(0, 1).t() @ b.flatten(0, 1)
-        dx = torch.cat([delta[..., :2*H], dn.mul_(d)], 2)
-        du = dx @ U if ctx.needs_input_grad[0] else None
-        return du, carried, total(u, dx).t(), dx.sum((0, 1)), total(delta, hs[:-1]), delta.sum((0, 1))
+        delta, dn, back, carried = torch.empty_like(gates), torch.empty_like(an), linear_map(W.t().contiguous()), 0
+        for t in reversed(range(len(g))):
+            (r, z, n), (dr, dz, rdn), d = gates[t].split(H, 1), delta[t].split(H, 1), g[t] + carried
+            e = torch.addcmul(d, d, z, value=-1)                         # d (1-z)
+            torch.addcmul(e, e*n, n, value=-1, out=dn[t])                # e (1-n²)
+            torch.mul(dn[t], r, out=rdn)
+            a = rdn*an[t]
+            torch.addcmul(a, a, r, value=-1, out=dr)                     # a (1-r)
+            torch.mul((hs[t] - n).mul_(z), e, out=dz)
+            carried = back(delta[t]).addcmul_(d, z)
+        drz, total = delta[..., :2*H], lambda a, b: a.flatten(0, 1).t() @ b.flatten(0, 1)
+        du = drz @ U[:2*H] + dn @ U[2*H:] if ctx.needs_input_grad[0] else None
+        dU, db = torch.cat([total(u, drz), total(u, dn)], 1).t(), delta.sum((0, 1))
+        return du, carried, dU, torch.cat([db[:2*H], dn.sum((0, 1))]), total(delta, hs[:-1]), db
 
 # %% ../nbs/02_decoder.ipynb #0041ec79
 @torch.no_grad()
