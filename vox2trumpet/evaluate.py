@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['sr', 'units', 'load', 'spectral_distance', 'pitch_track', 'pitch_error', 'level', 'level_error', 'harmonic_balance',
-           'attack_times', 'onsets', 'align', 'score', 'bootstrap', 'nearest_style', 'reconstruct', 'evaluate', 'table',
-           'held_notes', 'rung', 'ladder']
+           'attack_times', 'onsets', 'align', 'score', 'bootstrap', 'nearest_style', 'told_gains', 'reconstruct',
+           'evaluate', 'table', 'held_notes', 'rung', 'ladder']
 
 # %% ../nbs/07_evaluate.ipynb #4cf82c3f
 from pathlib import Path
@@ -173,47 +173,63 @@ def nearest_style(model,               # an `Instrument`
     part = audio[at*hop:(at + n)*hop]
     return min(zip(names, y.numpy()), key=lambda row: spectral_distance(part, row[1][:len(part)]))[0]
 
-# %% ../nbs/07_evaluate.ipynb #040ded62
+# %% ../nbs/07_evaluate.ipynb #2ec1d53c
+def told_gains(ref_dir: str|Path, # a folder of recordings
+               model,             # an `Instrument`, with the statistics of its training
+               by: str|None = 'prefix' # what a source is, see `source_of` in data; None: no gains
+              ) -> dict: # {source: dB}
+    "What brings each source's loud playing to the level of the recordings that the model knows."
+    from vox2trumpet.data import source_gains
+    if by is None or not model.stats: return {}
+    q = dict(zip(model.stats['percents'], model.stats['loudness']['quantiles']))
+    return source_gains(ref_dir, by, to=q[95])[0]
+
+# %% ../nbs/07_evaluate.ipynb #06ee655f
 def reconstruct(path: str|Path,        # a recording of the instrument
                 model=None,            # an `Instrument`; the bundled trumpet if None
                 crepe: str = 'full',   # which CREPE reads the pitch
                 style: str = 'nearest', # a style's name, or the nearest one
+                gain: float = 0.,      # dB, added to what the network is told, taken off what it plays
                ) -> tuple: # (samples,), the recording's length at the model's rate; the style
     "Play a recording's own pitch and loudness on the model."
     import torch
-    from vox2trumpet.encoder import encode, load_audio
+    from vox2trumpet.encoder import encode, floor_db, load_audio
     from vox2trumpet.decoder import load_model
     model = model or load_model()
     rate, hop = model.config['sr'], model.config['hop']
     y = load_audio(path, rate)
     f = encode(y, rate, hop, tracker=f'crepe-{crepe}')
-    if style == 'nearest': style = nearest_style(model, y.numpy(), f.f0, f.loudness)
-    with torch.inference_mode(): out, _ = model(f.f0[None], f.loudness[None], style=style)
-    return out[0, :len(y)].numpy(), style
+    L = torch.where(f.loudness > floor_db, f.loudness + gain, f.loudness)
+    if style == 'nearest': style = nearest_style(model, y.numpy(), f.f0, L)
+    with torch.inference_mode(): out, _ = model(f.f0[None], L[None], style=style)
+    return out[0, :len(y)].numpy()*10**(-gain/20), style
 
-# %% ../nbs/07_evaluate.ipynb #0d8bfe88
+# %% ../nbs/07_evaluate.ipynb #e94f8278
 def evaluate(ref_dir: str|Path,            # a folder of recordings
              checkpoint: str|Path = None,  # a model file; the bundled trumpet if None
              out_dir: str|Path = None,     # where to write the reconstructions (WAV), if anywhere
              crepe: str = 'full',          # which CREPE reads the pitch
              style: str = 'nearest',       # a style's name, or each recording's nearest
+             calibrate: str|None = 'prefix', # one gain for each source, see `told_gains`; None: none
              progress: bool = True,        # show a bar
             ) -> list[dict]: # one row per file: its name and the figures of `score`
     "Reconstruct every recording in a folder and measure each; `ValueError` where there is none."
     import librosa, torch
     from tqdm.auto import tqdm
     from vox2trumpet.decoder import load_model
+    from vox2trumpet.data import source_of
     from vox2trumpet.encoder import save_audio
     if not Path(ref_dir).is_dir(): raise FileNotFoundError(f'{ref_dir}: there is no such folder of recordings')
     paths = sorted(p for p in Path(ref_dir).iterdir() if p.suffix.lower() in ('.wav', '.flac', '.ogg', '.mp3'))
     if not paths: raise ValueError(f'{ref_dir}: no recordings (wav, flac, ogg, mp3) in this folder')
     model, rows = load_model(checkpoint), []
-    rate = model.config['sr']
+    rate, gains = model.config['sr'], told_gains(ref_dir, model, calibrate)
     if out_dir: Path(out_dir).mkdir(parents=True, exist_ok=True)
     for p in tqdm(paths, desc='evaluate', unit='file', leave=False, disable=not progress):
-        est, played = reconstruct(p, model, crepe, style)
+        gain = gains.get(source_of(p.name, calibrate), 0.)
+        est, played = reconstruct(p, model, crepe, style, gain)
         if out_dir: save_audio(Path(out_dir)/f'{p.stem}.wav', torch.from_numpy(est), rate)
-        rows.append(dict(file=p.name, style=played, **score(load(p), librosa.resample(est, orig_sr=rate, target_sr=sr))))
+        rows.append(dict(file=p.name, style=played, told=gain, **score(load(p), librosa.resample(est, orig_sr=rate, target_sr=sr))))
     return rows
 
 # %% ../nbs/07_evaluate.ipynb #38204a5d
