@@ -13,6 +13,7 @@ __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin',
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
 import numpy as np, torch, torch.nn.functional as F
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Iterable, Iterator, NamedTuple
@@ -306,26 +307,45 @@ def _crepe(model: str = 'tiny', device: str = 'cpu'):
 
 # %% ../nbs/01_encoder.ipynb #5108d9e8
 @torch.no_grad()
+def _network(
+    h: Tensor,      # (batch, 1024) windows of mean 0 and deviation 1
+    weights: tuple, # of `_crepe`
+) -> Tensor: # (batch, 360)
+    "CREPE on a few windows"
+    layers, W, b = weights
+    h = F.pad(h, (2, 2)).reshape(len(h), -1, 4).transpose(1, 2)          # (batch, 4, 257)
+    for K, bias, sign, offset, n in layers:
+        h = torch.bmm(torch.fft.rfft(h, n).permute(2, 0, 1), K)           # (n/2+1, batch, out)
+        h = torch.fft.irfft(h.permute(1, 2, 0), n)[..., :n - (32 if n < 320 else 64)]
+        h = h.add_(bias).relu_()
+        if sign is not None: h = h.mul_(sign)
+        h = torch.maximum(h[..., ::2], h[..., 1::2]).add_(offset)
+    return torch.sigmoid(F.linear(h.transpose(1, 2).flatten(1), W, b))
+
+# %% ../nbs/01_encoder.ipynb #6df85202
+def _shared(
+    f,           # of a part
+    parts: list, # of Tensors
+) -> list: # of what `f` gives
+    "Map over parts, on as many threads as PyTorch may use"
+    n = torch.get_num_threads()
+    if n == 1 or len(parts) < 2 or parts[0].device.type != 'cpu': return [f(x) for x in parts]
+    try:
+        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: return list(pool.map(f, parts))
+    finally: torch.set_num_threads(n)
+
+# %% ../nbs/01_encoder.ipynb #f614498b
+@torch.no_grad()
 def posterior(
     x: Tensor,            # (frames, 1024) windows at 16 kHz, any scale
     model: str = 'tiny',  # 'tiny' or 'full'
     batch: int = 32,      # windows at a time
 ) -> Tensor: # (frames, 360): how likely each 20-cent bin is the pitch
     "CREPE: one row of 360 probabilities per window; a silent window gives zeros"
-    layers, W, b = _crepe(model, str(x.device))
-    x = x - x.mean(-1, keepdim=True)
+    weights, x = _crepe(model, str(x.device)), x - x.mean(-1, keepdim=True)
     std = x.std(-1, keepdim=True)
     p, loud = x.new_zeros(len(x), 360), torch.nonzero(std[:, 0] > 1e-5)[:, 0]
-    for i in loud.split(batch) if len(loud) else ():
-        h = x[i] / std[i]
-        h = F.pad(h, (2, 2)).reshape(len(h), -1, 4).transpose(1, 2)      # (batch, 4, 257)
-        for K, bias, sign, offset, n in layers:
-            h = torch.bmm(torch.fft.rfft(h, n).permute(2, 0, 1), K)       # (n/2+1, batch, out)
-            h = torch.fft.irfft(h.permute(1, 2, 0), n)[..., :n - (32 if n < 320 else 64)]
-            h = h.add_(bias).relu_()
-            if sign is not None: h = h.mul_(sign)
-            h = torch.maximum(h[..., ::2], h[..., 1::2]).add_(offset)
-        p[i] = torch.sigmoid(F.linear(h.transpose(1, 2).flatten(1), W, b))
+    if len(loud): p[loud] = torch.cat(_shared(lambda i: _network(x[i]/std[i], weights), loud.split(batch)))
     return p
 
 # %% ../nbs/01_encoder.ipynb #6a1d2922
