@@ -258,7 +258,6 @@ class Run:
         if t['gain_db']:
             batch['audio'], batch['loudness'] = vary_level(batch['audio'], batch['loudness'], items, t['gain_db'], a['epoch'], t['seed'])
         noise = excitation(batch['audio'].shape[1], items, a['epoch'], t['seed']).to(self.acc.device)
-        torch.manual_seed(key(t['seed'], a['epoch'], a['batch'], 2 + self.acc.process_index)) # for dropout
         for g in self.optimizer.param_groups: g['lr'] = rate(a['step'], t['learning_rate'], t['lr_decay'])
         dull = lambda: t['brighter']*dullness(self.acc.unwrap_model(self.model), key(t['seed'], a['epoch'], a['batch'], 9))
         l, norm = step(self.model, self.loss, self.optimizer, batch, noise, t['grad_clip'], self.acc.backward, dull if t['brighter'] else None)
