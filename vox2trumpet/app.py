@@ -65,7 +65,7 @@ def play(
     f0,                  # Hz, (frames,)
     loudness,            # dB, (frames,)
     n: int,              # samples wanted, at most frames·hop
-    block: int=1000,     # frames played at a time
+    block: int=6000,     # frames played at a time
     seed: int=0,         # of the noise
     breath=None,         # dB, (frames,): air beside the notes
     style: str|None=None, # one of the instrument's; its own choice if None
