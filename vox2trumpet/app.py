@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['grey', 'gold', 'sounds', 'pictures', 'default_articulation', 'style_words', 'cli', 'examples', 'Checkpoint', 'Json',
            'styling', 'hearing', 'fitting', 'playing', 'Tag', 'ink', 'max_seconds', 'max_megabytes', 'css', 'keys',
-           'page_js', 'example_voices', 'voice_names', 'short_names', 'whole_file', 'play', 'note_name', 'outline',
-           'level_of', 'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names',
-           'perform', 'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main',
-           'bar', 'seconds_of', 'say', 'octaves', 'in_tune', 'option', 'share', 'info', 'tree', 'prepare', 'download',
-           'look', 'check', 'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload',
-           'duration', 'page_transfer', 'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page',
-           'same_password', 'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab',
-           'bench']
+           'page_js', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline', 'level_of',
+           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names', 'perform',
+           'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main', 'bar',
+           'seconds_of', 'say', 'octaves', 'in_tune', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look',
+           'check', 'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration',
+           'page_transfer', 'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page', 'same_password',
+           'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, html, json, math, os, re, shutil, sys, tempfile, time
@@ -30,18 +29,13 @@ def example_voices() -> list[Path]: # bundled recordings, the default one first
     return sorted(folder.glob('*.flac'), key=lambda p: (p.stem != 'vocadito_14', p.stem))
 
 # %% ../nbs/06_app.ipynb #06767f2f
-def voice_names() -> dict: # path → a few words
+def voice_names(
+    column: str='what',  # of the table: `short` for buttons and lists
+) -> dict:               # path → a few words
     "Say who sings in the bundled recordings."
     text = (files('vox2trumpet')/'assets'/'SOURCES.tsv').read_text(encoding='utf-8')
-    rows = csv.DictReader(text.splitlines(), delimiter='\t')
-    said = {Path(r['file']).name: r['what'] for r in rows}
+    said = {Path(r['file']).name: r[column] for r in csv.DictReader(text.splitlines(), delimiter='\t')}
     return {v: said[v.name] for v in example_voices()}
-
-
-def short_names() -> dict: # path → two words
-    "What the buttons and lists call them."
-    names = dict(vocadito_14='a song', vocadito_10='a low voice', sms_vignesh='a raga', **{'sms_singing-female': "a woman's voice"})
-    return {v: names.get(v.stem, v.stem) for v in example_voices()}
 
 # %% ../nbs/06_app.ipynb #3fcb0997
 @contextmanager
@@ -73,12 +67,9 @@ def play(
     progress=None,       # called with the share done, 0…1
 ) -> Iterator:           # float32 arrays, `n` samples altogether
     "Play two curves on an instrument, block by block."
-    import torch
-    state, frames, done = None, len(f0), 0
-    for a in range(0, frames, block):
-        now = [None if c is None else c[None, a:a+block] for c in (f0, loudness, breath)]
-        with torch.inference_mode():
-            y, state = instrument(*now[:2], breath=now[2], state=state, last=a + block >= frames, seed=seed, style=style, room=room)
+    from vox2trumpet.decoder import stream
+    done, air = 0, None if breath is None else breath[None]
+    for y in stream(instrument, f0[None], loudness[None], block, seed, air, style, room):
         y = y[0, :n-done].numpy()
         done += len(y)
         if progress: progress(done/n)
@@ -827,7 +818,7 @@ def play_tab(
     voice = gr.Audio(sources=['microphone', 'upload'], type='filepath', label='Your voice', elem_id='voice',
                      buttons=['download'])
     with gr.Row(elem_id='examples'):
-        examples = {v: gr.Button(f'Try {name}', size='sm', min_width=120) for v, name in short_names().items()}
+        examples = {v: gr.Button(f'Try {name}', size='sm', min_width=120) for v, name in voice_names('short').items()}
     adjust = controls(styles)
     button = gr.Button('Play it on the trumpet', variant='primary', elem_id='play')
     with gr.Column(elem_id='answer'):
@@ -1061,7 +1052,7 @@ def lab(
 ):                                  # an ipywidgets box
     "Choose or upload a voice, adjust, and hear it on the trumpet."
     import ipywidgets as w
-    voices = w.Dropdown(options=[(name, str(v)) for v, name in short_names().items()], description='voice')
+    voices = w.Dropdown(options=[(name, str(v)) for v, name in voice_names('short').items()], description='voice')
     own = w.FileUpload(accept='.wav,.flac,.ogg,.mp3', description='or your own')
     octave = w.Dropdown(options=['auto', '-2', '-1', '0', '1', '2'], description='octaves')
     key = w.Dropdown(options=keys, description='key')

@@ -19,7 +19,7 @@ sr, hop = 16_000, 160  # samples per second; samples per frame (100 frames/s)
 
 # %% ../nbs/00_synth.ipynb #fa0b35ea
 def listen(
-    y: Tensor, # Sound, (samples,) or (1, samples); only louder-than-full-scale sounds are turned down
+    y: Tensor, # Sound, (samples,) or (1, samples); turned down where MP3 might clip it
     sr: int=sr, # Samples per second
 ):
     "A player with `y` inside it as MP3."
@@ -28,7 +28,7 @@ def listen(
     from soundfile import write
     y = torch.as_tensor(y).detach().cpu().float().flatten()
     file = BytesIO()
-    write(file, (y/y.abs().max().clamp(min=1.)).numpy(), sr, format='MP3', compression_level=.8)
+    write(file, (y/(y.abs().max()/.8).clamp(min=1.)).numpy(), sr, format='MP3', compression_level=.8)
     player = Audio(data=file.getvalue())
     player.mimetype = 'audio/mpeg'
     return player
