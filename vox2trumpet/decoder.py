@@ -45,7 +45,7 @@ def linear_map(W: Tensor, # (out, in)
     ops = torch.ops.mkldnn
     if not (torch.backends.mkldnn.is_available() and W.dtype == torch.float32 and hasattr(ops, '_linear_pointwise')):
         return lambda x: F.linear(x, W, b)
-    packed = ops._reorder_linear_weight(W.contiguous(), 16)         # 16: the batch to expect
+    packed = ops._reorder_linear_weight(W, 16)                      # 16: the batch to expect
     return lambda x: ops._linear_pointwise(x, packed, b, 'none', [], '')
 
 # %% ../nbs/02_decoder.ipynb #f2715234
@@ -67,15 +67,15 @@ class _Recurrence(torch.autograd.Function):
     "The memories of a GRU layer."
     @staticmethod
     def forward(ctx, u, h, U, c, W, b): # (frames, batch, n), (batch, H), (3H, n), (3H,), (3H, H), (3H,) → (frames, batch, H)
-        x, (T, B), H = F.linear(u, U, c), u.shape[:2], h.shape[1]
-        hs, gates, an = x.new_empty(T + 1, B, H), torch.empty_like(x), x.new_empty(T, B, H)
-        hs[0], to_gates = h, linear_map(W, b)
-        for t in range(T):
-            a, rz, n = to_gates(hs[t]), gates[t, :, :2*H], gates[t, :, 2*H:]
-            torch.add(x[t, :, :2*H], a[:, :2*H], out=rz).sigmoid_()
-            an[t] = a[:, 2*H:]
-            torch.addcmul(x[t, :, 2*H:], rz[:, :H], an[t], out=n).tanh_()
-            torch.lerp(n, hs[t], rz[:, H:], out=hs[t+1])
+        gates, (T, B), H = F.linear(u, U, c), u.shape[:2], h.shape[1]   # x_r, x_z, x_n, of which r, z, n are made in place
+        hs, an, to_gates = gates.new_empty(T + 1, B, H), gates.new_empty(T, B, H), linear_map(W, b)
+        hs[0] = h
+        frames = zip(*(v.unbind() for v in (gates[..., :2*H], *gates.split(H, 2), an, hs[:-1], hs[1:])))
+        for rz, r, z, n, a_n, before, after in frames:
+            a = to_gates(before)
+            rz.add_(a[:, :2*H]).sigmoid_()
+            n.addcmul_(r, a_n.copy_(a[:, 2*H:])).tanh_()
+            torch.lerp(n, before, z, out=after)
         ctx.save_for_backward(u, U, W, hs, gates, an)
         return hs[1:]
 
@@ -83,16 +83,17 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g):
         (u, U, W, hs, gates, an), H = ctx.saved_tensors, g.shape[2]
-        delta, dn, back, carried = torch.empty_like(gates), torch.empty_like(an), linear_map(W.t().contiguous()), 0
-        for t in reversed(range(len(g))):
-            (r, z, n), (dr, dz, rdn), d = gates[t].split(H, 1), delta[t].split(H, 1), g[t] + carried
-            e = torch.addcmul(d, d, z, value=-1)                         # d (1-z)
-            torch.addcmul(e, e*n, n, value=-1, out=dn[t])                # e (1-n²)
-            torch.mul(dn[t], r, out=rdn)
-            a = rdn*an[t]
-            torch.addcmul(a, a, r, value=-1, out=dr)                     # a (1-r)
-            torch.mul((hs[t] - n).mul_(z), e, out=dz)
-            carried = back(delta[t]).addcmul_(d, z)
+        delta, dn, back, carried = torch.empty_like(gates), torch.empty_like(an), linear_map(W.t()), 0
+        frames = zip(*(v.unbind() for v in (g, *gates.split(H, 2), an, hs[1:], delta, *delta.split(H, 2), dn)))
+        for d, r, z, n, a_n, h, drzn, dr, dz, rdn, dn_t in reversed(list(frames)):
+            d = d + carried
+            e = torch.addcmul(d, d, z, value=-1)                        # d (1-z)
+            torch.addcmul(e, e*n, n, value=-1, out=dn_t)                # e (1-n²)
+            torch.mul(dn_t, r, out=rdn)
+            a = rdn*a_n
+            torch.addcmul(a, a, r, value=-1, out=dr)                    # a (1-r)
+            torch.mul(h - n, e, out=dz)                                 # h_t - n is z (h_{t-1} - n)
+            carried = back(drzn).addcmul_(d, z)
         drz, total = delta[..., :2*H], lambda a, b: a.flatten(0, 1).t() @ b.flatten(0, 1)
         du = drz @ U[:2*H] + dn @ U[2*H:] if ctx.needs_input_grad[0] else None
         dU, db = torch.cat([total(u, drz), total(u, dn)], 1).t(), delta.sum((0, 1))
