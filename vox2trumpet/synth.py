@@ -309,7 +309,9 @@ class _Filter(torch.autograd.Function):
         ctx.size, ctx.side = size, side = 2*(W.shape[-1] - 1), bands - 2 # a filter rings `side` samples before and after
         X = torch.fft.rfft(F.pad(x, (side, size - hop - side)))
         ctx.save_for_backward(X, W)
-        y = torch.fft.irfft(X*(mags @ W), size)[..., :hop+2*side]
+        G, Y = mags @ W, torch.empty_like(X)
+        for a, b in zip(torch.view_as_real(X).unbind(-1), torch.view_as_real(Y).unbind(-1)): torch.mul(a, G, out=b) # X*G would make G complex first
+        y = torch.fft.irfft(Y, size)[..., :hop+2*side]
         out = y.new_zeros(B, n + ceil(2*side/hop), hop)
         for i in range(0, hop + 2*side, hop): out[:, i//hop:i//hop+n, :y.shape[-1]-i] += y[..., i:i+hop]
         return out.flatten(1)[:, :n*hop+2*side]
