@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['jobs', 'alternate', 'row', 'Notes', 'notes', 'gradients', 'relative', 'harmonic_rows', 'noise_rows', 'loss_plain',
            'loss_rows', 'textbook_gru', 'learning', 'gru_rows', 'Textbook', 'as_textbook', 'build', 'step_of',
-           'step_rows', 'voice', 'melody', 'play_of', 'play_rows', 'phase_rows', 'resident', 'grow', 'growth',
+           'step_rows', 'voice', 'melody', 'play_of', 'play_rows', 'phase_rows', 'resident', 'afresh', 'grow', 'growth',
            'memory_rows', 'their_crepe', 'cents_apart', 'crepe_rows', 'transfer_rows', 'replayed', 'cuda_ms',
-           'cuda_rows', 'machine', 'bench', 'table', 'curve', 'show_curve']
+           'cuda_rows', 'machine', 'stages', 'measure', 'bench', 'table', 'curve', 'show_curve']
 
 # %% ../nbs/08_bench.ipynb #cdcb7114
-import copy, importlib, os, platform, subprocess, sys, tempfile, types
+import copy, importlib, json, os, platform, subprocess, sys, tempfile, types
 from functools import partial
 from importlib.resources import files
 from math import log10, pi
@@ -332,6 +332,16 @@ def resident() -> tuple: # MB held now, MB at the highest
     return peak, peak
 
 # %% ../nbs/08_bench.ipynb #dff28490
+def afresh(
+    call: str, # a call of a function of this module that prints JSON
+    threads: int=1, # for whoever asks the environment: NumPy does
+): # what it printed
+    "Run it in a new process, where nothing has grown or been kept yet."
+    done = subprocess.run([sys.executable, '-c', f'from vox2trumpet.bench import *; {call}'], capture_output=True, text=True,
+                          env=os.environ | dict(OMP_NUM_THREADS=str(threads)))
+    if done.returncode: raise OSError(f"measuring failed in {call}: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
 jobs = dict(step=step_of, play=play_of)
 
 def grow(job: str, batch: int, seconds: float, plain: bool, threads: int):
@@ -350,11 +360,7 @@ def growth(
 ) -> float: # MB
     "Highest growth of memory, in a fresh process."
     if job not in jobs: raise ValueError(f"memory is measured of {' or '.join(jobs)}, not of {job!r}")
-    code = f'from vox2trumpet.bench import grow; grow({job!r}, {batch}, {seconds}, {plain}, {threads})'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    if done.returncode:
-        raise OSError(f"measuring the memory of {job} failed: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
-    return float(done.stdout)
+    return afresh(f'grow({job!r}, {batch}, {seconds}, {plain}, {threads})', threads)
 
 def memory_rows(batch=16, seconds=1., play=60., threads=1) -> list:
     "Memory of a step and of playing."
@@ -480,30 +486,37 @@ def machine(
     return row('machine', note=note)
 
 # %% ../nbs/08_bench.ipynb #a3579d7a
-def bench(
+def stages(
     threads: int=1, # for the measurements
     quick: bool=False, # smaller and fewer
     checkpoint: str=None, # a model for the transfers; the bundled one if None
-    progress: Callable=None, # called with the name of what is measured next
-) -> list: # of dicts, see `row`; the first describes the machine
-    "Measure everything on this machine."
-    if threads < 1: raise ValueError(f'threads must be at least 1, not {threads}')
+) -> dict: # {name: function that gives rows}; the first describes the machine
+    "Everything that is measured."
     batch, play, heard = (4, 10., 3.) if quick else (16, 60., 10.)
     t = dict(pairs=3 if quick else 15, patience=2. if quick else 8., clock=process_time if threads == 1 else perf_counter)
     few, many = {**t, 'pairs': 3}, {**t, 'pairs': 4*t['pairs']} # long things seldom, short things often
-    stages = dict(
-        harmonics=lambda: harmonic_rows(batch, **t), noise=lambda: noise_rows(batch, **many),
+    return dict(
+        machine=lambda: [machine(threads, batch)], harmonics=lambda: harmonic_rows(batch, **t), noise=lambda: noise_rows(batch, **many),
         loss=lambda: loss_rows(batch, **t), GRU=lambda: gru_rows(batch, **t), step=lambda: step_rows(batch, **t),
         playing=lambda: play_rows(play, checkpoint, **few), phase=lambda: phase_rows(play),
-        memory=lambda: memory_rows(batch, 1., play, threads), encoder=lambda: crepe_rows(heard, **few),
+        memory=lambda: memory_rows(batch, 1., play, threads), encoder=lambda: crepe_rows(heard, **{**t, 'patience': 2*t['patience']}),
         transfer=lambda: transfer_rows(heard, 1 if quick else 3, checkpoint, **few), GPU=cuda_rows)
-    rows, before = [machine(threads, batch)], torch.get_num_threads()
+
+def measure(stage: str, threads: int, *how): # see `stages`
+    "Measure one stage in this process and print its rows."
     torch.set_num_threads(threads)
-    try:
-        for name, measure in stages.items():
-            if progress: progress(name)
-            rows += measure()
-    finally: torch.set_num_threads(before)
+    print(json.dumps(stages(threads, *how)[stage]()))
+
+def bench(
+    threads: int=1, quick: bool=False, checkpoint: str=None, # see `stages`
+    progress: Callable=None, # called with the name of what is measured next
+) -> list: # of dicts, see `row`; the first describes the machine
+    "Measure everything on this machine, each stage in a process of its own."
+    if threads < 1: raise ValueError(f'threads must be at least 1, not {threads}')
+    rows, how = [], (threads, quick, checkpoint and str(checkpoint))
+    for name in stages():
+        if progress: progress(name)
+        rows += afresh('measure({!r}, {!r}, {!r}, {!r})'.format(name, *how), threads)
     return rows
 
 # %% ../nbs/08_bench.ipynb #5a5243e1
