@@ -83,17 +83,20 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g):
         (u, U, W, hs, gates, an), H = ctx.saved_tensors, g.shape[2]
-        delta, dn, back, carried = torch.empty_like(gates), torch.empty_like(an), linear_map(W.t()), 0
-        frames = zip(*(v.unbind() for v in (g, *gates.split(H, 2), an, hs[1:], delta, *delta.split(H, 2), dn)))
-        for d, r, z, n, a_n, h, drzn, dr, dz, rdn, dn_t in reversed(list(frames)):
+        delta, dn, back, carried = gates, an, linear_map(W.t()), 0      # each gradient takes the place of what it was made from
+        frames = zip(*(v.unbind() for v in (g, *gates.split(H, 2), an, hs[1:], delta)))
+        for d, r, z, n, a_n, h, drzn in reversed(list(frames)):
             d = d + carried
-            e = torch.addcmul(d, d, z, value=-1)                        # d (1-z)
-            torch.addcmul(e, e*n, n, value=-1, out=dn_t)                # e (1-n²)
-            torch.mul(dn_t, r, out=rdn)
-            a = rdn*a_n
-            torch.addcmul(a, a, r, value=-1, out=dr)                    # a (1-r)
-            torch.mul(h - n, e, out=dz)                                 # h_t - n is z (h_{t-1} - n)
-            carried = back(drzn).addcmul_(d, z)
+            kept, by_z = d*z, h - n                                     # h_t - n is z (h_{t-1} - n)
+            e = d - kept                                                # d (1-z)
+            torch.mul(by_z, e, out=z)
+            n.square_()
+            torch.addcmul(e, e, n, value=-1, out=n)                     # e (1-n²), which is δ_n
+            a = (a_n*n).mul_(r)
+            a_n.copy_(n)
+            n.mul_(r)
+            torch.addcmul(a, a, r, value=-1, out=r)                     # a (1-r)
+            carried = back(drzn).add_(kept)
         drz, total = delta[..., :2*H], lambda a, b: a.flatten(0, 1).t() @ b.flatten(0, 1)
         du = drz @ U[:2*H] + dn @ U[2*H:] if ctx.needs_input_grad[0] else None
         dU, db = torch.cat([total(u, drz), total(u, dn)], 1).t(), delta.sum((0, 1))
