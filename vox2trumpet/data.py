@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['urmp_page', 'urmp_url', 'playing_ranges', 'urmp_name', 'readable', 'unreadable', 'percents', 'urmp_same', 'write',
            'digest', 'note_hz', 'playing_range', 'urmp_file', 'refusal', 'mislabelled', 'extract', 'gather', 'Again',
-           'fetch', 'download', 'recordings', 'save', 'read', 'features', 'runs', 'flat_tops', 'targets', 'source_of',
+           'fetch', 'download', 'recordings', 'save', 'read', 'features', 'flat_tops', 'targets', 'source_of',
            'loud_level', 'source_gains', 'shard_of', 'manifest_path', 'manifest', 'put_manifest', 'prepare', 'summary',
            'merge', 'voiced', 'prepared', 'statistics', 'picture', 'overview', 'look', 'Finding', 'check_numbers',
            'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint', 'duplicates', 'check',
@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Callable, NamedTuple
 from torch import Tensor
 from torch.utils.data import Dataset
-from .encoder import floor_db, hop, load_audio, loudness, pitch, sr
+from .encoder import floor_db, hop, load_audio, loudness, pitch, runs, sr
 
 # %% ../nbs/04_data.ipynb #9cd5be72
 def write(path: str | Path, # the target
@@ -312,11 +312,6 @@ def features(path: str | Path, # an audio file
     return {k: v.float().contiguous().clone() if isinstance(v, Tensor) else v for k, v in record.items()}
 
 # %% ../nbs/04_data.ipynb #ac9b207d
-def runs(x: np.ndarray, # bool, (n,)
-        ) -> np.ndarray: # (runs, 2): first, one past the last
-    "Where a condition holds without a break."
-    return np.flatnonzero(np.diff(np.r_[False, x, False])).reshape(-1, 2)
-
 def flat_tops(path: str | Path, # an audio file
              ) -> dict: # tops: how many, share: of the samples, time: of the first, s
     "Flat tops of a recording, per channel and at its own rate."
@@ -825,7 +820,7 @@ def check(where, # a prepared folder, a list of .pt files, or a folder of record
 
 def table(findings: list[Finding]) -> str:
     "Findings as text, a line each."
-    if not findings: return 'nothing found'
+    if not findings: return 'nothing wrong was found'
     rows = [('!' if f.serious else ' ', f.file, '' if f.time is None else f'{f.time:.2f} s', f.fault, f.detail) for f in findings]
     widths = [max(len(r[i]) for r in rows) for i in range(4)]
     return '\n'.join('  '.join([*(c.ljust(w) for c, w in zip(r, widths)), r[4]]) for r in rows)

@@ -386,7 +386,7 @@ def evidence(
 class Viterbi:
     "The best path through a posteriorgram that arrives in pieces; decided as soon as it can no longer change"
     def __init__(self,
-        width: int = 12,     # bins a pitch may move in a frame, triangular as in CREPE's paper
+        width: int = 12,     # half of CREPE's triangle: a pitch may move by width - 1 bins a frame
         jump: float = 9.,    # cost of any larger move, nats
         lag: int = 6000,     # frames after which an undecided past is decided anyway
     ):
@@ -771,7 +771,7 @@ def _q(stats, p): # the p-th percentile of loudness of the instrument, dB
 # %% ../nbs/01_encoder.ipynb #c5df1be2
 def loudness_map(
     sung: Tensor,         # dB, the voice's voiced frames
-    stats: dict,          # the instrument's statistics
+    stats: dict,          # of the instrument, as `statistics` (04) makes them: stats['loudness']['quantiles'] in dB at stats['percents']
     dynamics: float = 1., # 0 flat … 1 as found … 2 doubled
     level: float = 0.,    # dB added
 ) -> tuple: # (gain dB at the voice's median, slope dB per dB, function dB → dB)
@@ -910,7 +910,7 @@ def _warnings(x, sung, g, found):
 # %% ../nbs/01_encoder.ipynb #e567eace
 def fit(
     x: Features,            # a voice's features
-    stats: dict = None,     # the instrument's statistics; None leaves levels as they are
+    stats: dict = None,     # of the instrument, as `statistics` (04) makes them; None leaves levels as they are
     octave='auto',          # 'auto' or octaves, an integer
     transpose: float = 0.,  # semitones
     dynamics: float = 1.,   # spread of loudness: 0 flat, 1 the instrument's, 2 doubled

@@ -16,7 +16,7 @@ from torch import nn, Tensor
 from .synth import sr, white
 from .decoder import Instrument, check_model, load_config, load_model, save_model
 from .loss import MultiResolutionSTFTLoss
-from .data import Crops, performance, prepared, source_of, split, statistics
+from .data import Crops, performance, prepared, source_of, split, statistics, write
 
 # %% ../nbs/05_train.ipynb #e570d3b3
 def key(seed: int, # the run's seed
@@ -176,10 +176,8 @@ def save_state(state: dict, # tensors, numbers, strings, and dicts and lists of 
                path: str, # file to replace
               ) -> None:
     "Write a state file in one step."
-    path = Path(path); part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try: torch.save(state, part); os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write(path, lambda f: torch.save(state, f))
 
 # %% ../nbs/05_train.ipynb #701b1716
 def load_state(path: str, # `latest.pt`
@@ -434,9 +432,8 @@ def write_log(history: list, # of (epoch, step, learning rate, training loss, va
               path: str, # csv
              ) -> None:
     "Write the curves so far, whole."
-    part = Path(f'{path}.part')
-    part.write_text('epoch,step,rate,train,valid\n' + ''.join(f'{e},{s},{r:.3g},{t:.5f},{v:.5f}\n' for e, s, r, t, v in history))
-    os.replace(part, path)
+    lines = ['epoch,step,rate,train,valid', *(f'{e},{s},{r:.3g},{t:.5f},{v:.5f}' for e, s, r, t, v in history)]
+    write(path, ''.join(l + '\n' for l in lines).encode())
 
 # %% ../nbs/05_train.ipynb #e42c10c3
 def end_epoch(run: Run, # at the end of an epoch
