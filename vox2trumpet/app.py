@@ -6,9 +6,9 @@
 __all__ = ['grey', 'gold', 'sounds', 'pictures', 'default_articulation', 'style_words', 'cli', 'examples', 'Checkpoint', 'Json',
            'styling', 'hearing', 'fitting', 'playing', 'Tag', 'ink', 'max_seconds', 'max_megabytes', 'css', 'keys',
            'page_js', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline', 'level_of',
-           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names', 'perform',
-           'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main', 'bar',
-           'seconds_of', 'say', 'octaves', 'in_tune', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look',
+           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names', 'in_tune',
+           'perform', 'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main',
+           'bar', 'seconds_of', 'say', 'octaves', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look',
            'check', 'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration',
            'page_transfer', 'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page', 'same_password',
            'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
@@ -47,6 +47,7 @@ def whole_file(path: str|Path) -> Iterator[Path]: # a temporary path beside `pat
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
+    except (FileExistsError, NotADirectoryError): raise OSError(f'cannot write {path}: {path.parent} is no folder') from None
     except OSError as e: raise OSError(f'cannot write {path}: {e.strerror}') from None
     try:
         yield part
@@ -225,7 +226,15 @@ def check_names(
     if plot is not None and Path(plot).suffix.lower() not in pictures:
         raise ValueError(f'cannot draw {plot}: the name must end in {", ".join(pictures)}')
 
-# %% ../nbs/06_app.ipynb #e340b7c8
+# %% ../nbs/06_app.ipynb #e1619c7c
+def in_tune(
+    tuning: float|None, # 0…1, or nothing said
+    key: str|None,      # e.g. 'C major'
+) -> float:
+    "How far to tune: not at all, unless asked to or given a key."
+    return float(bool(key)) if tuning is None else tuning
+
+# %% ../nbs/06_app.ipynb #adc161d6
 default_articulation = 1. # 0 as sung … 1 as a trumpeter, see chapter 12
 
 def perform(
@@ -236,6 +245,8 @@ def perform(
     articulation: float=default_articulation, # 0 as sung … 1 as a trumpeter
     style: str|None=None,           # how the trumpet sounds: one of the model's styles, its own choice if None
     room: bool=False,               # in the room that belongs to the style; dry is what one can add a room to
+    tuning: float|None=None,        # towards equal temperament, 0…1, see `in_tune`
+    key: str|None=None,             # whose notes alone are tuned to, as 'C major'
     seed: int=0,                    # of the noise
     progress=None,                  # called with the share done, 0…1, and a word for what is being done
     **options,                      # of `encoder.fit`
@@ -252,12 +263,13 @@ def perform(
         found = survey(src, sr)
         n = found['samples']
         voice = encode_file(src, sr, hop, tracker, progress=lambda s: tell(min(1, s*sr/n)*.7, 'listening'))
-        sung, done = fit(voice, instrument.stats, found=found, **options)
+        sung, done = fit(voice, instrument.stats, found=found, tuning=in_tune(tuning, key), key=key, **options)
         fitted = shape(sung, articulation)
         sound = play(instrument, fitted.f0, fitted.loudness, n, seed=seed, breath=fitted.breath, style=style, room=room,
                      progress=lambda share: tell(.7 + .3*share, 'playing'))
         gain = save_audio(out, sound, sr)
     done |= found | {'sample_rate': sr, 'turned_down_db': max(0., -20*math.log10(gain)), 'tracker': tracker,
+                     'tuning': in_tune(tuning, key),
                      'style': style or instrument.config.get('style'), 'room': room}
     return done | {'articulation': {'amount': articulation, **changes(sung, fitted)}}, (voice, fitted, hop)
 
@@ -277,7 +289,7 @@ def articulated(
 ) -> list[str]:    # a sentence, or none
     "Say what articulation did."
     if not a['amount'] or not a['notes']: return []
-    return [f'Of {a["notes"]} notes, {a["tongued"]} were tongued or slurred anew; pitch was settled by {a["settled_cents"]:.1f} cents.']
+    return [f'Of {a["notes"]} notes, {a["tongued"]} were tongued or slurred anew; pitch was moved by {a["settled_cents"]:.1f} cents on average to steady them.']
 
 # %% ../nbs/06_app.ipynb #9d28fcfd
 style_words = dict(urmp='phrases from a studio (urmp)', vsco2='long notes in a small room (vsco2)', tonejs='notes on a stage (tonejs)',
@@ -296,7 +308,7 @@ def words(
                  f'was moved by {r["gain_db"]:+.1f} dB and its spread multiplied by {r["slope"]:.2f}.',
                  *articulated(r['articulation'])]
         if r['style']: lines.append(f'Its sound is that of {style_words.get(r["style"], r["style"])}, {"in its room" if r["room"] else "without a room"}.')
-        if r['key']: lines.append(f'It was tuned to {r["key"]}.')
+        if r['tuning']: lines.append(f'It was tuned to {r["key"] or "equal temperament"}, by {r["tuning"]:.0%}.')
         if r['breath'] > 0: lines.append(f'Breath and consonants pass as air {r["breath"]:.0%} of the time.')
     if r['turned_down_db'] > 0:
         lines.append(f'All was turned down by {r["turned_down_db"]:.1f} dB to stay within full scale.')
@@ -330,8 +342,8 @@ def transfer(
     out: str|Path,                  # the trumpet: .wav, .flac, .ogg or .mp3
     plot: str|Path|None=None,       # a picture of both: .png, .svg or .pdf
     **options,                      # of `perform` and of `encoder.fit`: checkpoint, octave, transpose, articulation, …
-) -> dict:                          # the report: what was found and what was done
-    "Play a voice file on the trumpet."
+) -> dict: # the report: voiced (0…1), voice_hz and trumpet_hz (low, middle, high), octave, gain_db, noise_floor_db, warnings, seconds, elapsed (s), …
+    "Play a voice file on the trumpet; `FileNotFoundError` or `ValueError` before any work if a name or an option cannot be used."
     start = time.perf_counter()
     check_names(src, out, plot)
     with whole_file(out) as part:
@@ -415,14 +427,6 @@ def octaves(
     if not re.fullmatch('[+-]?[0-2]', text): raise ValueError(f'octave is {text}; it must be auto, or from -2 to 2')
     return int(text)
 
-# %% ../nbs/06_app.ipynb #e1619c7c
-def in_tune(
-    tuning: float|None, # 0…1, or nothing said
-    key: str|None,      # e.g. 'C major'
-) -> float:
-    "How far to tune: not at all, unless asked to or given a key."
-    return float(bool(key)) if tuning is None else tuning
-
 # %% ../nbs/06_app.ipynb #746610ad
 Checkpoint = Annotated[Path|None, typer.Option('--checkpoint', help='A trained model; the bundled trumpet if not given.')]
 Json = Annotated[bool, typer.Option('--json', help='Print figures for a script, as JSON.')]
@@ -441,7 +445,7 @@ def _transfer(
     checkpoint: Checkpoint=None,
     seed: Annotated[int, option('seed', 'Of the noise.')]=0,
     as_json: Json=False,
-    tracker: Annotated[str, option('tracker', 'Of the pitch: crepe-tiny, crepe-full (slower) or swift-f0.', hearing)]='crepe-tiny',
+    tracker: Annotated[str, option('tracker', 'Of the pitch: crepe-tiny, crepe-full (slower) or swift-f0 (pip install vox2trumpet[swift]).', hearing)]='crepe-tiny',
     gate: Annotated[bool, option('gate/--no_gate', 'Keep silent where nobody sings.', hearing)]=True,
     octave: Annotated[str, option('octave', 'Octaves to move by: auto, or -2 to 2.', fitting)]='auto',
     transpose: Annotated[float, option('transpose', 'Semitones to move by, besides.', fitting)]=0.,
@@ -459,7 +463,7 @@ def _transfer(
     "Turn a voice file into a trumpet file."
     check_names(voice, out, plot)
     options = dict(octave=octaves(octave), transpose=transpose, dynamics=dynamics, level=level, gate=gate,
-                   fit_loudness=fit_loudness, tuning=in_tune(tuning, key), key=key, breath=breath, articulation=articulation, tracker=tracker,
+                   fit_loudness=fit_loudness, tuning=tuning, key=key, breath=breath, articulation=articulation, tracker=tracker,
                    style=style, room=room)
     with bar() as progress: report = transfer(voice, out, plot, checkpoint=checkpoint, seed=seed, progress=progress, **options)
     lines = words(report) + [clock(report), f'Trumpet: {out}'] + [f'Picture: {plot}']*bool(plot)
@@ -611,7 +615,7 @@ def train(
     from vox2trumpet.train import train
     best = train(data_dir, hf_repo_id=hf_repo_id, batch_size=batch_size, epochs=epochs, steps=steps,
                  config_name=config_name, config=config, checkpoint_dir=checkpoint_dir, valid_dir=valid_dir,
-                 device=device, seed=seed, workers=workers, wandb_mode=wandb_mode, styles=styles, style=style)
+                 device=device, seed=seed, workers=workers, wandb_mode=wandb_mode, styles=styles, style=style, progress=sys.stderr.isatty())
     print(f'Best model: {best}')
 
 # %% ../nbs/06_app.ipynb #287017d1
@@ -624,9 +628,14 @@ def evaluate(
     style: Annotated[str, option('style', "A style to play all in, or each recording's nearest.")]='nearest',
     as_json: Json=False,
 ):
-    "Reconstruct recordings from their own pitch and loudness, and measure how close they come."
+    """Reconstruct recordings from their own pitch and loudness, and measure how close they come.
+
+    Files whose names agree up to the first _ are one source and get one gain. mss: spectral distance; cents: median pitch
+    error; rpa50: share within 50 cents; gross: share lost or half an octave off; db: level error, after the constant
+    difference gain; balance: harmonics against noise, dB; attack: difference of rise times, ms (nan: no note begins after a pause).
+    """
     from vox2trumpet.evaluate import evaluate, table
-    rows = evaluate(ref_dir, checkpoint, out_dir, crepe=pitch_model, style=style)
+    rows = evaluate(ref_dir, checkpoint, out_dir, crepe=pitch_model, style=style, progress=sys.stderr.isatty())
     say(rows, [table(rows)], as_json)
 
 # %% ../nbs/06_app.ipynb #e71771a9
@@ -756,7 +765,7 @@ def controls(
             articulation = gr.Slider(0, 1, default_articulation, step=.1, label='Articulation', info='0 as sung, 1 notes joined as a trumpeter would')
             breath = gr.Slider(0, 1, 0, step=.1, label='Breath', info='let breath and consonants through as air')
         with gr.Row():
-            tuning = gr.Slider(0, 1, 0, step=.1, label='In tune', info='0 as sung, 1 in tune')
+            tuning = gr.Slider(0, 1, 0, step=.1, label='In tune', info='0 as sung, 1 in tune; with a key, 0 is 1')
             key = gr.Dropdown(keys, value=keys[0], label='Key', info='to tune to the notes of')
         with gr.Row():
             style = gr.Dropdown([(style_words.get(n, n), n) for n in styles], value=next(iter(styles), None), label='Sound',
@@ -775,7 +784,7 @@ def chosen(
 ) -> dict:    # options of `perform`
     "What the page's controls mean."
     key = None if values['key'] == keys[0] else values['key']
-    return values | dict(octave=octaves(values['octave']), key=key, tuning=in_tune(values['tuning'] or None, key))
+    return values | dict(octave=octaves(values['octave']), key=key, tuning=values['tuning'] or None)
 
 # %% ../nbs/06_app.ipynb #1e525d35
 page_js = r"""
@@ -1089,5 +1098,5 @@ def bench(
 ):
     "Time every part on this machine, in turn with its textbook form."
     from vox2trumpet.bench import bench, table
-    rows = bench(threads, quick, checkpoint, progress=lambda name: print(f'{name} …', file=sys.stderr))
+    rows = bench(threads, quick, checkpoint, progress=(lambda name: print(f'{name} …', file=sys.stderr)) if sys.stderr.isatty() else None)
     say(rows, [table(rows)], as_json)

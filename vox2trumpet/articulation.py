@@ -185,7 +185,7 @@ def edges(
 # %% ../nbs/12_articulation.ipynb #5fc925c0
 def settle(
     c: np.ndarray,        # cents, (frames,), of one note
-    reach: float = 25.,   # cents no frame is moved beyond
+    reach: float = 25.,   # cents, the limit for scoop, drift and vibrato; jitter may add 10
     vibrato: float = 9.,  # cents, the widest it may swing to either side
     calm: float = 4.,     # cents per frame at which the help is halved
 ) -> np.ndarray:          # cents, (frames,)

@@ -213,7 +213,7 @@ def evaluate(ref_dir: str|Path,            # a folder of recordings
              calibrate: str|None = 'prefix', # one gain for each source, see `told_gains`; None: none
              progress: bool = True,        # show a bar
             ) -> list[dict]: # one row per file: its name and the figures of `score`
-    "Reconstruct every recording in a folder and measure each; `ValueError` where there is none."
+    "Reconstruct every recording in a folder and measure each; `FileNotFoundError` without the folder, `ValueError` without recordings in it."
     import librosa, torch
     from tqdm.auto import tqdm
     from vox2trumpet.decoder import load_model
