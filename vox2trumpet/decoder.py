@@ -97,10 +97,12 @@ class _Recurrence(torch.autograd.Function):
             n.mul_(r)
             torch.addcmul(a, a, r, value=-1, out=r)                     # a (1-r)
             carried = back(drzn).add_(kept)
-        drz, total = delta[..., :2*H], lambda a, b: a.flatten(0, 1).t() @ b.flatten(0, 1)
-        du = drz @ U[:2*H] + dn @ U[2*H:] if ctx.needs_input_grad[0] else None
-        dU, db = torch.cat([total(u, drz), total(u, dn)], 1).t(), delta.sum((0, 1))
-        return du, carried, dU, torch.cat([db[:2*H], dn.sum((0, 1))]), total(delta, hs[:-1]), db
+        def total(a, b): return a.flatten(0, 1).t() @ b.flatten(0, 1)   # over all frames
+        du = delta[..., :2*H] @ U[:2*H] + dn @ U[2*H:] if ctx.needs_input_grad[0] else None
+        u = F.pad(u, (0, 1), value=1.)                                  # and 1, for the biases
+        of_a = total(u, delta)
+        of_x = torch.cat([of_a[:, :2*H], total(u, dn)], 1)
+        return du, carried, of_x[:-1].t(), of_x[-1], total(delta, hs[:-1]), of_a[-1]
 
 # %% ../nbs/02_decoder.ipynb #0041ec79
 @torch.no_grad()
