@@ -6,10 +6,10 @@
 __all__ = ['grey', 'gold', 'sounds', 'pictures', 'default_articulation', 'style_words', 'cli', 'examples', 'Checkpoint', 'Json',
            'styling', 'hearing', 'fitting', 'playing', 'Tag', 'ink', 'max_seconds', 'max_megabytes', 'css', 'keys',
            'page_js', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline', 'level_of',
-           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names', 'in_tune',
-           'perform', 'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main',
-           'bar', 'seconds_of', 'say', 'octaves', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look',
-           'check', 'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration',
+           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names', 'perform',
+           'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main', 'bar',
+           'seconds_of', 'say', 'octaves', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look', 'check',
+           'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration',
            'page_transfer', 'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page', 'same_password',
            'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
 
@@ -226,15 +226,7 @@ def check_names(
     if plot is not None and Path(plot).suffix.lower() not in pictures:
         raise ValueError(f'cannot draw {plot}: the name must end in {", ".join(pictures)}')
 
-# %% ../nbs/06_app.ipynb #e1619c7c
-def in_tune(
-    tuning: float|None, # 0…1, or nothing said
-    key: str|None,      # e.g. 'C major'
-) -> float:
-    "How far to tune: not at all, unless asked to or given a key."
-    return float(bool(key)) if tuning is None else tuning
-
-# %% ../nbs/06_app.ipynb #adc161d6
+# %% ../nbs/06_app.ipynb #28073a15
 default_articulation = 1. # 0 as sung … 1 as a trumpeter, see chapter 12
 
 def perform(
@@ -245,8 +237,6 @@ def perform(
     articulation: float=default_articulation, # 0 as sung … 1 as a trumpeter
     style: str|None=None,           # how the trumpet sounds: one of the model's styles, its own choice if None
     room: bool=False,               # in the room that belongs to the style; dry is what one can add a room to
-    tuning: float|None=None,        # towards equal temperament, 0…1, see `in_tune`
-    key: str|None=None,             # whose notes alone are tuned to, as 'C major'
     seed: int=0,                    # of the noise
     progress=None,                  # called with the share done, 0…1, and a word for what is being done
     **options,                      # of `encoder.fit`
@@ -263,13 +253,12 @@ def perform(
         found = survey(src, sr)
         n = found['samples']
         voice = encode_file(src, sr, hop, tracker, progress=lambda s: tell(min(1, s*sr/n)*.7, 'listening'))
-        sung, done = fit(voice, instrument.stats, found=found, tuning=in_tune(tuning, key), key=key, **options)
+        sung, done = fit(voice, instrument.stats, found=found, **options)
         fitted = shape(sung, articulation)
         sound = play(instrument, fitted.f0, fitted.loudness, n, seed=seed, breath=fitted.breath, style=style, room=room,
                      progress=lambda share: tell(.7 + .3*share, 'playing'))
         gain = save_audio(out, sound, sr)
     done |= found | {'sample_rate': sr, 'turned_down_db': max(0., -20*math.log10(gain)), 'tracker': tracker,
-                     'tuning': in_tune(tuning, key),
                      'style': style or instrument.config.get('style'), 'room': room}
     return done | {'articulation': {'amount': articulation, **changes(sung, fitted)}}, (voice, fitted, hop)
 
@@ -765,7 +754,7 @@ def controls(
             articulation = gr.Slider(0, 1, default_articulation, step=.1, label='Articulation', info='0 as sung, 1 notes joined as a trumpeter would')
             breath = gr.Slider(0, 1, 0, step=.1, label='Breath', info='let breath and consonants through as air')
         with gr.Row():
-            tuning = gr.Slider(0, 1, 0, step=.1, label='In tune', info='0 as sung, 1 in tune; with a key, 0 is 1')
+            tuning = gr.Slider(0, 1, 0, step=.1, label='In tune', info='0 as sung, 1 in tune; a key alone tunes fully')
             key = gr.Dropdown(keys, value=keys[0], label='Key', info='to tune to the notes of')
         with gr.Row():
             style = gr.Dropdown([(style_words.get(n, n), n) for n in styles], value=next(iter(styles), None), label='Sound',

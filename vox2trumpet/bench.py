@@ -516,7 +516,7 @@ def bench(
     rows, how = [], (threads, quick, checkpoint and str(checkpoint))
     for name in stages():
         if progress: progress(name)
-        rows += afresh('measure({!r}, {!r}, {!r}, {!r})'.format(name, *how), threads)
+        rows += afresh(f'measure{(name, *how)}', threads)
     return rows
 
 # %% ../nbs/08_bench.ipynb #5a5243e1

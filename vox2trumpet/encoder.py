@@ -771,7 +771,7 @@ def _q(stats, p): # the p-th percentile of loudness of the instrument, dB
 # %% ../nbs/01_encoder.ipynb #c5df1be2
 def loudness_map(
     sung: Tensor,         # dB, the voice's voiced frames
-    stats: dict,          # of the instrument, as `statistics` (04) makes them: stats['loudness']['quantiles'] in dB at stats['percents']
+    stats: dict,          # of the instrument, as `statistics` (04) makes them: stats['loudness']['quantiles'], dB at 0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100 %
     dynamics: float = 1., # 0 flat … 1 as found … 2 doubled
     level: float = 0.,    # dB added
 ) -> tuple: # (gain dB at the voice's median, slope dB per dB, function dB → dB)
@@ -917,7 +917,7 @@ def fit(
     level: float = 0.,      # dB added to all
     gate: bool = True,      # silence what is not sung
     fit_loudness: bool = True, # map levels into the instrument's range
-    tuning: float = 0., a4: float = None, key: str = None, # see `tune`
+    tuning: float = None, a4: float = None, key: str = None, # see `tune`; a key asks to be tuned to: without `tuning`, fully
     breath: float = 0.,     # 0…1: let breath and consonants through, see `air`
     fmin: float = 164.8, fmax: float = 1050., # Hz, the instrument's range
     found: dict = None,     # of `survey`, for the warnings
@@ -926,6 +926,7 @@ def fit(
     "Lay a voice's curves into an instrument's range, and say what was done"
     if octave != 'auto' and octave not in range(-4, 5):
         raise ValueError(f"octave is {octave!r}; use 'auto' or a whole number from -4 to 4")
+    if tuning is None: tuning = float(key is not None)
     g, noise, voice = voiced_gate(x, **kwargs)
     g, sure = _edges(x.f0.numpy(), g)
     near = goes_on(x.f0.numpy(), x.periodicity.numpy(), g)
@@ -949,6 +950,6 @@ def fit(
     report = dict(
         frames=len(g), voiced=round(sung.sum().item() / max(1, len(g)), 3), octave=shift, transpose=transpose,
         voice_hz=_span(x.f0[sung]), trumpet_hz=_span(f0[sung]), noise_floor_db=round(noise, 1),
-        voice_db=round(voice, 1), gain_db=round(gain, 1), slope=round(slope, 2), key=key,
+        voice_db=round(voice, 1), gain_db=round(gain, 1), slope=round(slope, 2), key=key, tuning=tuning,
         breath=round((blown > floor_db).sum().item() / max(1, len(g)), 3), warnings=_warnings(x, sung, g, found or {}))
     return Fitted(f0, x.periodicity, L, fade, blown), report
