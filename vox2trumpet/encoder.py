@@ -176,18 +176,17 @@ def loudness(
 # %% ../nbs/01_encoder.ipynb #2b326f8e
 def _demodulate(
     x: np.ndarray,        # (samples,)
-    base: float,          # Hz
+    base: int,            # Hz, 50 or 60
     sr: int,              # samples/s
     harmonics: int = 20,  # how many
-    window: float = .1,   # s
+    window: float = .1,   # s, whole periods of `base`
 ) -> tuple: # complex amplitudes (windows, harmonics), times of the windows' middles (windows,)
     "What stands at the harmonics of a frequency, as it changes"
-    n = int(window * sr)
-    t, w = np.arange(n) / sr, np.hanning(n + 1)[:-1]
+    n, k = round(window * sr), np.arange(1, harmonics + 1)
+    w = np.hanning(n + 1)[:-1]
     cut = np.lib.stride_tricks.sliding_window_view(x, n)[::n//2] * w
-    f, at = base * np.arange(1, harmonics + 1), np.arange(len(cut)) * (n // 2) / sr
-    c = cut @ np.exp(-2j * np.pi * np.outer(t, f)) * 2 / w.sum()
-    return c * np.exp(-2j * np.pi * np.outer(at, f)), at + window / 2
+    c, at = np.fft.rfft(cut)[:, round(base * window) * k] * 2 / w.sum(), np.arange(len(cut)) * (n // 2) / sr
+    return c * np.exp(-2j * np.pi * base * np.outer(at, k)), at + window / 2
 
 # %% ../nbs/01_encoder.ipynb #66afbc80
 def _steadiness(
@@ -196,9 +195,9 @@ def _steadiness(
     off: np.ndarray,      # Hz, guesses of how far the mains is off
 ) -> np.ndarray: # 0…1, (guesses, harmonics)
     "How steady each harmonic's phase is, in its weaker half, where nobody sings"
-    r, k = np.abs(c), np.arange(1, c.shape[1] + 1)
+    r = np.abs(c)
     u = c / np.maximum(r, 1e-7) * (r <= np.median(r, 0))
-    turn = np.exp(-2j * np.pi * off[:, None, None] * at[:, None] * k)
+    turn = np.exp(-2j * np.pi * off[:, None] * at)[..., None].repeat(c.shape[1], -1).cumprod(-1)   # of harmonic k: to the power k
     return np.abs((u * turn).mean(1)) / (np.abs(u).mean(0) + .01)
 
 # %% ../nbs/01_encoder.ipynb #5ff6a1bf
@@ -210,7 +209,7 @@ def hum_lines(
     "Find mains hum in a piece of sound"
     none, best = (0., None, None, np.zeros(20, bool)), (0.,)
     if len(x) < 2 * sr: return none
-    for base in (50., 60.):
+    for base in (50, 60):
         (c, at), off = _demodulate(x, base, sr), 0.
         for width in (.1, .01):                             # first roughly, then finely
             guesses = off + np.linspace(-width, width, 21)
@@ -220,12 +219,14 @@ def hum_lines(
         if steady[i, :4].sum() > best[0]: best = steady[i, :4].sum(), base, off, c, at, steady[i]
     if not best[0]: return none
     _, base, off, c, at, steady = best
+    on = steady > coherent
+    if not on[:3].any(): return none
     c = c * np.exp(-2j * np.pi * off * np.outer(at, np.arange(1, 21)))
     width = min(81, (len(c) - 1) // 2 * 2 + 1)
     pad = np.lib.stride_tricks.sliding_window_view(np.pad(c, ((width//2,)*2, (0, 0)), mode='reflect'), width, 0)
     a = np.median(pad.real, -1) + 1j * np.median(pad.imag, -1)
     level = np.median(np.abs(a), 0)
-    on = (steady > coherent) & (level > 1e-6)
+    on &= level > 1e-6
     on &= level[on].max(initial=0) > .005 * x.std()        # hum 43 dB below the rest does no harm
     if not on[:3].any() or level[:3][on[:3]].max() < .1 * level[on].max(): return none
     return float(base + off), a, at, on
@@ -326,26 +327,30 @@ def _network(
 def _shared(
     f,           # of a part
     parts: list, # of Tensors
-) -> list: # of what `f` gives
+) -> Iterator: # of what `f` gives
     "Map over parts, on as many threads as PyTorch may use"
     n = torch.get_num_threads()
-    if n == 1 or len(parts) < 2 or parts[0].device.type != 'cpu': return [f(x) for x in parts]
+    if n == 1 or len(parts) < 2 or parts[0].device.type != 'cpu': yield from map(f, parts); return
     try:
-        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: return list(pool.map(f, parts))
+        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield from pool.map(f, parts)
     finally: torch.set_num_threads(n)
 
 # %% ../nbs/01_encoder.ipynb #f614498b
+def _centred(x): # → windows with mean 0, their standard deviations
+    "Subtract each window's mean; `Tensor.std` would take fifty times as long"
+    x = x - x.mean(-1, keepdim=True)
+    return x, x.norm(dim=-1, keepdim=True) / (x.shape[-1] - 1)**.5
+
 @torch.no_grad()
 def posterior(
     x: Tensor,            # (frames, 1024) windows at 16 kHz, any scale
     model: str = 'tiny',  # 'tiny' or 'full'
-    batch: int = 32,      # windows at a time
+    batch: int = 31,      # windows at a time
 ) -> Tensor: # (frames, 360): how likely each 20-cent bin is the pitch
     "CREPE: one row of 360 probabilities per window; a silent window gives zeros"
-    weights, x = _crepe(model, str(x.device)), x - x.mean(-1, keepdim=True)
-    std = x.std(-1, keepdim=True)
+    weights, (x, std) = _crepe(model, str(x.device)), _centred(x)
     p, loud = x.new_zeros(len(x), 360), torch.nonzero(std[:, 0] > 1e-5)[:, 0]
-    if len(loud): p[loud] = torch.cat(_shared(lambda i: _network(x[i]/std[i], weights), loud.split(batch)))
+    if len(loud): p[loud] = torch.cat([*_shared(lambda i: _network(x[i]/std[i], weights), loud.split(batch))])
     return p
 
 # %% ../nbs/01_encoder.ipynb #6a1d2922
@@ -369,7 +374,7 @@ def salience(
 ) -> Tensor: # (frames, 360): 0 … about 0.8
     "How well each pitch's comb fits each window's spectrum; a silent window fits none"
     S = torch.fft.rfft(x * torch.hann_window(x.shape[-1]), 2 * x.shape[-1]).abs()
-    S = S / S.sum(1, keepdim=True).clamp(min=1e-9) * (x.std(-1, keepdim=True) > 1e-5)
+    S = S / S.sum(1, keepdim=True).clamp(min=1e-9) * (_centred(x)[1] > 1e-5)
     return S.sqrt() @ _teeth(2 * x.shape[-1])
 
 # %% ../nbs/01_encoder.ipynb #b30e9989
@@ -480,11 +485,13 @@ def crepe(
             out.append((c, periodicity(refine(b, p[:m])[1], refine(b, s[:m])[1], model)))
             waiting[0] = p[m:], s[m:], e[m:]
             if not len(waiting[0][0]): waiting.pop(0)
-    for x in framed(blocks, crepe_window, step):
+    def look(x):
         p, s = posterior(x, model), salience(x)
-        e = evidence(p, s).masked_fill_(outside, -30.)
-        waiting.append((p.numpy(), s.numpy(), e.numpy()))
-        take(e.numpy())
+        return [v.numpy() for v in (p, s, evidence(p, s).masked_fill_(outside, -30.))]
+    for x in framed(blocks, crepe_window, step):
+        for seen in _shared(look, x.split(124)):             # while the next windows are looked at, these are decided
+            waiting.append(seen)
+            take(seen[2])
     take(np.zeros((0, 360), np.float32), True)
     cents, per = np.concatenate([(np.zeros(0),)*2, *out], 1)
     return 10 * 2 ** (cents / 1200), per

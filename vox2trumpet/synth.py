@@ -7,6 +7,7 @@ __all__ = ['sr', 'hop', 'listen', 'show_spec', 'audible', 'harmonics_plain', 'Ha
            'NoiseState', 'noise', 'noise_plain', 'noise_stft', 'a_weighting', 'synthesize']
 
 # %% ../nbs/00_synth.ipynb #304717d1
+from contextlib import contextmanager
 from functools import lru_cache
 from math import ceil, pi
 from typing import NamedTuple
@@ -178,9 +179,19 @@ def _plan(
     return P, [(slice(i, i + size), (max(k[i:i+size]) + P)//(2*P + 1)) for i in range(0, len(k), size)]
 
 # %% ../nbs/00_synth.ipynb #63c06217
+@contextmanager
+def _one_thread():
+    "Let each operation run on one thread of the processor."
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: yield
+    finally: torch.set_num_threads(n)
+
+# %% ../nbs/00_synth.ipynb #10add873
 class _SumOfSines(torch.autograd.Function):
     "All partials of blocks with linear pitch and amplitudes."
     @staticmethod
+    @_one_thread()
     def forward(ctx, coef, a, hop): # (blocks, 3), (blocks, 2, K) -> (blocks, hop)
         P, plan = ctx.plan = _plan(coef, a.shape[-1])
         ctx.save_for_backward(coef, a)
@@ -195,6 +206,7 @@ class _SumOfSines(torch.autograd.Function):
         return y
 
     @staticmethod
+    @_one_thread()
     def backward(ctx, g):
         (coef, a), (P, plan), (K, hop) = ctx.saved_tensors, ctx.plan, (ctx.saved_tensors[1].shape[-1], g.shape[1])
         k = torch.arange(1, K + 1, device=a.device, dtype=a.dtype)
