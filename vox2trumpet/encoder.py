@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin', 'first_cent', 'bn_eps', 'bin_hz', 'trackers',
            'read_blocks', 'load_audio', 'save_audio', 'framed', 'a_weight', 'loudness', 'hum_lines', 'rechunk', 'dehum',
-           'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'crepe', 'swift',
-           'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file', 'second_voice', 'survey',
-           'runs', 'hysteresis', 'mains', 'tails', 'marks', 'voiced_gate', 'flickers', 'best_octave', 'loudness_map',
-           'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
+           'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'centre', 'runs',
+           'reassign', 'crepe', 'swift', 'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file',
+           'second_voice', 'survey', 'hysteresis', 'mains', 'tails', 'marks', 'voiced_gate', 'flickers', 'best_octave',
+           'loudness_map', 'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
@@ -466,6 +466,39 @@ def fill(
     if len(v) == 0: return torch.full_like(f0, 440.)
     return torch.from_numpy(np.exp(np.interp(np.arange(len(f0)), v, np.log(f0.double().numpy()[v])))).float()
 
+# %% ../nbs/01_encoder.ipynb #445be87b
+@lru_cache(maxsize=1)
+def _lever() -> Tensor: # (crepe_window, 2): weight of each sample, and weight times place
+    w = torch.hann_window(crepe_window)
+    return torch.stack([w, w * (torch.arange(crepe_window) - crepe_window // 2)], 1)
+
+def centre(
+    x: Tensor, # (frames, 1024) windows
+) -> Tensor: # samples, (frames,): 0 where it is as loud before the middle as after
+    "How far the sound of each window lies behind its middle"
+    amount, moment = (x.abs() @ _lever()).unbind(1)
+    return moment / amount.clamp(min=1e-9)
+
+def runs(
+    mask: np.ndarray, # bool, (frames,)
+) -> np.ndarray: # (runs, 2): first frame, frame after the last
+    "Where a mask is on"
+    d = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return np.stack([np.flatnonzero(d == 1), np.flatnonzero(d == -1)], 1)
+
+def reassign(
+    cents: np.ndarray,   # (frames,)
+    late: np.ndarray,    # frames, (frames,), see `centre`
+    sure: np.ndarray,    # bool, (frames,): there is a pitch
+    leap: float = 180.,  # cents a frame: another note
+) -> np.ndarray: # cents, (frames,)
+    "Move each reading of the pitch to where its window's sound is"
+    out, tied = cents.copy(), sure[1:] & sure[:-1] & (np.abs(np.diff(cents)) < leap)   # with the next frame
+    for a, b in runs(tied) + [0, 1]:
+        t = np.arange(a, b)
+        out[a:b] = np.interp(t, np.maximum.accumulate(t + late[a:b]), cents[a:b])
+    return out
+
 # %% ../nbs/01_encoder.ipynb #b2cd25e0
 def crepe(
     blocks: Iterable[np.ndarray],  # audio at 16 kHz, in pieces
@@ -479,22 +512,22 @@ def crepe(
     def take(e, last=False):
         bins, n = path.push(e, last), 0
         while n < len(bins):
-            p, s, e = waiting[0]
+            p, s, e, late = waiting[0]
             b = bins[n:n + len(p)]; m = len(b); n += m
             c, _ = refine(b, np.exp(e[:m] - e[:m].max(1, keepdims=True)))
-            out.append((c, periodicity(refine(b, p[:m])[1], refine(b, s[:m])[1], model)))
-            waiting[0] = p[m:], s[m:], e[m:]
+            out.append((c, periodicity(refine(b, p[:m])[1], refine(b, s[:m])[1], model), late[:m]))
+            waiting[0] = [v[m:] for v in waiting[0]]
             if not len(waiting[0][0]): waiting.pop(0)
     def look(x):
         p, s = posterior(x, model), salience(x)
-        return [v.numpy() for v in (p, s, evidence(p, s).masked_fill_(outside, -30.))]
+        return [v.numpy() for v in (p, s, evidence(p, s).masked_fill_(outside, -30.), centre(x) / step)]
     for x in framed(blocks, crepe_window, step):
         for seen in _shared(look, x.split(124)):             # while the next windows are looked at, these are decided
             waiting.append(seen)
             take(seen[2])
     take(np.zeros((0, 360), np.float32), True)
-    cents, per = np.concatenate([(np.zeros(0),)*2, *out], 1)
-    return 10 * 2 ** (cents / 1200), per
+    cents, per, late = np.concatenate([(np.zeros(0),)*3, *out], 1)
+    return 10 * 2 ** (reassign(cents, late, per > .25) / 1200), per
 
 # %% ../nbs/01_encoder.ipynb #ec4087ac
 @lru_cache(maxsize=1)
@@ -640,14 +673,6 @@ def survey(
     return dict(samples=round(seen['samples'] * sr / rate), seconds=seen['samples'] / rate, clipped=seen['clipped'],
                 hum_hz=f and round(f, 2), hum_db=db and round(float(db), 1), two_voices=round(two / max(1, one), 2))
 
-# %% ../nbs/01_encoder.ipynb #bc226d2f
-def runs(
-    mask: np.ndarray, # bool, (frames,)
-) -> np.ndarray: # (runs, 2): first frame, frame after the last
-    "Where a mask is on"
-    d = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return np.stack([np.flatnonzero(d == 1), np.flatnonzero(d == -1)], 1)
-
 # %% ../nbs/01_encoder.ipynb #4f34a66d
 def hysteresis(
     low: np.ndarray,   # bool, (frames,): may stay open
@@ -685,6 +710,7 @@ def tails(
     back: float = 10.,   # dB below the note from which on it is one
     rise: float = 3.,    # dB of new energy that end it
     flat: int = 15,      # frames without a fall that end it
+    slide: float = 2.,   # semitones; who moves further while falling sings
 ) -> np.ndarray: # bool, (frames,)
     "Where a note has ended and only the room sounds on"
     out, tail, ref, begun = np.zeros(len(L), bool), False, floor_db, 0
@@ -697,7 +723,8 @@ def tails(
             if S[t] < ref - drop and S[t] < S[max(0, t-8)] - 2:
                 k = t
                 while k > begun and S[k] < ref - back: k -= 1
-                out[k+1:t+1], tail, low, since, pitch = True, True, S[t], t, note[k]
+                if np.ptp(note[k:t+1]) > slide: ref, begun = S[t], t
+                else: out[k+1:t+1], tail, low, since, pitch = True, True, S[t], t, note[k]
         else:
             if S[t] < S[since] - 3: since = t
             low, new = min(low, S[t]), S[t] > low + rise or abs(note[t] - pitch) > 1
@@ -858,7 +885,7 @@ def goes_on(
     gate: np.ndarray,   # bool, (frames,)
     before: int = 4, after: int = 8, # frames, at most
     off: float = .25,   # periodicity below which there is no pitch
-    leap: float = .1,   # octaves a frame: another note
+    leap: float = .15,  # octaves a frame: another note
 ) -> np.ndarray: # bool, (frames,), the gate and a little more
     "Where a note's pitch goes on just outside the gate"
     out, note = gate.copy(), (per > off)
