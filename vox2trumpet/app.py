@@ -6,12 +6,12 @@
 __all__ = ['grey', 'gold', 'sounds', 'pictures', 'default_articulation', 'style_words', 'cli', 'examples', 'Checkpoint', 'Json',
            'styling', 'hearing', 'fitting', 'playing', 'Tag', 'ink', 'max_seconds', 'max_megabytes', 'css', 'keys',
            'page_js', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline', 'level_of',
-           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'one_thread', 'check_names', 'perform',
-           'moved', 'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main', 'bar',
-           'seconds_of', 'say', 'octaves', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look', 'check',
-           'merge', 'push', 'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration',
-           'page_transfer', 'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page', 'same_password',
-           'Training', 'last_lines', 'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
+           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'check_names', 'perform', 'moved',
+           'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main', 'bar', 'seconds_of',
+           'say', 'octaves', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look', 'check', 'merge', 'push',
+           'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration', 'page_transfer',
+           'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page', 'same_password', 'Training', 'last_lines',
+           'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, html, json, math, os, re, shutil, sys, tempfile, time
@@ -199,16 +199,6 @@ def picture(
         draw_curves(pitch, level, t, voice, fitted, level_of(after, hop))
         with whole_file(path) as part: fig.savefig(part, dpi=100, transparent=kind == 'svg')
 
-# %% ../nbs/06_app.ipynb #aa2357b1
-@contextmanager
-def one_thread():
-    "Let torch use one thread, for as long as the block lasts."
-    import torch
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try: yield
-    finally: torch.set_num_threads(before)
-
 # %% ../nbs/06_app.ipynb #fe77b2b0
 sounds, pictures = ('.wav', '.flac', '.ogg', '.mp3'), ('.png', '.svg', '.pdf')
 
@@ -245,6 +235,7 @@ def perform(
     from vox2trumpet.articulation import changes, shape
     from vox2trumpet.decoder import load_model
     from vox2trumpet.encoder import encode_file, fit, save_audio, survey
+    from vox2trumpet.synth import one_thread
     instrument = load_model(checkpoint)
     instrument.told(style, instrument.M) # a name it does not know is said before the work begins
     sr, hop = instrument.config['sr'], instrument.config['hop']

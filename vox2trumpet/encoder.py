@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin', 'first_cent', 'bn_eps', 'bin_hz', 'trackers',
            'read_blocks', 'load_audio', 'save_audio', 'framed', 'a_weight', 'loudness', 'hum_lines', 'rechunk', 'dehum',
-           'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'centre', 'runs',
+           'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'centre', 'runs', 'tied',
            'reassign', 'crepe', 'swift', 'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file',
            'second_voice', 'survey', 'hysteresis', 'mains', 'tails', 'marks', 'voiced_gate', 'flickers', 'best_octave',
            'loudness_map', 'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
@@ -324,20 +324,8 @@ def _network(
     return torch.sigmoid(F.linear(h.transpose(1, 2).flatten(1), W, b))
 
 # %% ../nbs/01_encoder.ipynb #6df85202
-def _shared(
-    f,           # of a part
-    parts: list, # of Tensors
-) -> Iterator: # of what `f` gives
-    "Map over parts, on as many threads as PyTorch may use"
-    n = torch.get_num_threads()
-    if n == 1 or len(parts) < 2 or parts[0].device.type != 'cpu': yield from map(f, parts); return
-    try:
-        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield from pool.map(f, parts)
-    finally: torch.set_num_threads(n)
-
-# %% ../nbs/01_encoder.ipynb #f614498b
 def _centred(x): # → windows with mean 0, their standard deviations
-    "Subtract each window's mean; `Tensor.std` would take fifty times as long"
+    "Subtract each window's mean; `Tensor.std` is much slower"
     x = x - x.mean(-1, keepdim=True)
     return x, x.norm(dim=-1, keepdim=True) / (x.shape[-1] - 1)**.5
 
@@ -350,7 +338,7 @@ def posterior(
     "CREPE: one row of 360 probabilities per window; a silent window gives zeros"
     weights, (x, std) = _crepe(model, str(x.device)), _centred(x)
     p, loud = x.new_zeros(len(x), 360), torch.nonzero(std[:, 0] > 1e-5)[:, 0]
-    if len(loud): p[loud] = torch.cat([*_shared(lambda i: _network(x[i]/std[i], weights), loud.split(batch))])
+    if len(loud): p[loud] = torch.cat([_network(x[i]/std[i], weights) for i in loud.split(batch)])
     return p
 
 # %% ../nbs/01_encoder.ipynb #6a1d2922
@@ -486,20 +474,39 @@ def runs(
     d = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
     return np.stack([np.flatnonzero(d == 1), np.flatnonzero(d == -1)], 1)
 
+def tied(
+    cents: np.ndarray,   # (frames,)
+    sure: np.ndarray,    # bool, (frames,): there is a pitch
+    leap: float = 180.,  # cents a frame: another note
+) -> np.ndarray: # bool, (frames - 1,)
+    "Which frames' pitch goes on in the next"
+    return sure[1:] & sure[:-1] & (np.abs(np.diff(cents)) < leap)
+
 def reassign(
     cents: np.ndarray,   # (frames,)
     late: np.ndarray,    # frames, (frames,), see `centre`
     sure: np.ndarray,    # bool, (frames,): there is a pitch
-    leap: float = 180.,  # cents a frame: another note
 ) -> np.ndarray: # cents, (frames,)
     "Move each reading of the pitch to where its window's sound is"
-    out, tied = cents.copy(), sure[1:] & sure[:-1] & (np.abs(np.diff(cents)) < leap)   # with the next frame
-    for a, b in runs(tied) + [0, 1]:
+    out = cents.copy()
+    for a, b in runs(tied(cents, sure)) + [0, 1]:
         t = np.arange(a, b)
         out[a:b] = np.interp(t, np.maximum.accumulate(t + late[a:b]), cents[a:b])
     return out
 
 # %% ../nbs/01_encoder.ipynb #b2cd25e0
+def _shared(
+    f,           # of a part
+    parts: list, # of Tensors
+) -> Iterator: # of what `f` gives
+    "Map over parts, on as many threads as PyTorch may use"
+    n = torch.get_num_threads()
+    if n == 1 or len(parts) < 2: yield from map(f, parts); return
+    try:
+        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield from pool.map(f, parts)
+    finally: torch.set_num_threads(n)
+
+# %% ../nbs/01_encoder.ipynb #f614498b
 def crepe(
     blocks: Iterable[np.ndarray],  # audio at 16 kHz, in pieces
     step: float,                   # samples per frame
@@ -522,7 +529,7 @@ def crepe(
         p, s = posterior(x, model), salience(x)
         return [v.numpy() for v in (p, s, evidence(p, s).masked_fill_(outside, -30.), centre(x) / step)]
     for x in framed(blocks, crepe_window, step):
-        for seen in _shared(look, x.split(124)):             # while the next windows are looked at, these are decided
+        for seen in _shared(look, x.split(4 * 31)):          # four batches each
             waiting.append(seen)
             take(seen[2])
     take(np.zeros((0, 360), np.float32), True)
@@ -885,16 +892,14 @@ def goes_on(
     gate: np.ndarray,   # bool, (frames,)
     before: int = 4, after: int = 8, # frames, at most
     off: float = .25,   # periodicity below which there is no pitch
-    leap: float = .15,  # octaves a frame: another note
 ) -> np.ndarray: # bool, (frames,), the gate and a little more
     "Where a note's pitch goes on just outside the gate"
-    out, note = gate.copy(), (per > off)
-    tied = note[1:] & note[:-1] & (np.abs(np.diff(np.log2(f0))) < leap)      # with the next frame
+    out, same = gate.copy(), tied(1200 * np.log2(f0), per > off)
     for a, b in runs(gate):
         k = a
-        while k > max(a - before, 0) and tied[k-1]: k -= 1; out[k] = True
+        while k > max(a - before, 0) and same[k-1]: k -= 1; out[k] = True
         k = b - 1
-        while k < min(b + after, len(gate)) - 1 and tied[k]: k += 1; out[k] = True
+        while k < min(b + after, len(gate)) - 1 and same[k]: k += 1; out[k] = True
     return out
 
 # %% ../nbs/01_encoder.ipynb #e387a1c7
