@@ -583,19 +583,22 @@ def train(
     config_name: Annotated[str, option('config_name', 'A model named in the configuration file.')]='tiny',
     config: Annotated[Path|None, option('config', 'Your own configuration file (JSON).')]=None,
     checkpoint_dir: Annotated[Path, option('checkpoint_dir', 'Where models and state go.')]=Path('checkpoints'),
-    valid_dir: Annotated[Path|None, option('valid_dir', 'Features to validate on; else a tenth is held out.')]=None,
+    valid_dir: Annotated[Path|None, option('valid_dir', 'Features to validate on; else a part is held out.')]=None,
+    hold_out: Annotated[float, option('hold_out', 'Which part; 0: learn from everything.')]=.1,
     device: Annotated[str|None, option('device', 'cpu, cuda or mps; by default the best there is.')]=None,
     seed: Annotated[int|None, option('seed', "Of the run; by default the configuration's.")]=None,
     workers: Annotated[int, option('workers', 'Processes that read the data.')]=0,
     wandb_mode: Annotated[str, option('wandb_mode', 'Weights & Biases: disabled, offline or online.')]='disabled',
     styles: Annotated[str|None, option('styles', "prefix: a file's name up to the first _ is the style it is played in.")]=None,
     style: Annotated[str|None, option('style', 'Of those, the one to play when none is asked for.')]=None,
+    precision: Annotated[str|None, option('precision', "Of the network's products: float32 or bfloat16; by default the configuration's.")]=None,
 ):
     "Train an instrument; the same command goes on where it stopped."
     from vox2trumpet.train import train
     best = train(data_dir, hf_repo_id=hf_repo_id, batch_size=batch_size, epochs=epochs, steps=steps,
-                 config_name=config_name, config=config, checkpoint_dir=checkpoint_dir, valid_dir=valid_dir,
-                 device=device, seed=seed, workers=workers, wandb_mode=wandb_mode, styles=styles, style=style, progress=sys.stderr.isatty())
+                 config_name=config_name, config=config, checkpoint_dir=checkpoint_dir, valid_dir=valid_dir, hold_out=hold_out,
+                 device=device, seed=seed, workers=workers, wandb_mode=wandb_mode, styles=styles, style=style, precision=precision,
+                 progress=sys.stderr.isatty())
     print(f'Best model: {best}')
 
 # %% ../nbs/06_app.ipynb #287017d1

@@ -207,7 +207,7 @@ class Textbook(Instrument):
         amps, mags, _ = self.controls(f0, loudness, None, style, room)
         c = self.config
         y = harmonics_plain(f0, amps, c['sr'], c['hop']) + noise_stft(mags, white, c['hop'])
-        if room and 'room' in c: y, _ = reverberate(y, self.walls(self.told(style, f0), len(y)))
+        if room and 'room' in c: y, _ = reverberate(y, self.walls(self.told(style, f0)))
         return y, None
 
 def as_textbook(model: Instrument) -> Textbook: # with the same weights
@@ -228,11 +228,12 @@ def step_of(
     batch: int=16, seconds: float=1., # sizes
     plain: bool=False, # the textbook's
     device: str='cpu', compiled: bool=False, # where and how
+    bfloat16: bool=False, # the network's products
 ) -> Callable: # takes one step, returns the loss
     "A training step, ready to be run."
     model, x = build(plain, device), notes(batch, seconds).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), capturable=device == 'cuda')
-    loss, target = MultiResolutionSTFTLoss(), .1*x.white.flip(0)
+    optimizer = torch.optim.Adam(model.parameters(), fused=not plain, capturable=device == 'cuda')
+    loss, target, model.bfloat16 = MultiResolutionSTFTLoss(), .1*x.white.flip(0), bfloat16
     forward = torch.compile(model) if compiled else model
     def textbook():
         optimizer.zero_grad()
@@ -252,9 +253,11 @@ def step_rows(
     **timing, # of `alternate`
 ) -> list:
     "A whole training step, and how much of it is the network."
-    T = alternate(step_of(batch, seconds), step_of(batch, seconds, True), *learning(batch, seconds), **timing)
-    ours, theirs = T[:, 2:].median(0)[0].tolist()
-    return [row('training step', T[:, :2], least=8, note=f'of it GRU + linear: {ours:.0f} and {theirs:.0f} ms')]
+    forms = step_of(batch, seconds), step_of(batch, seconds, bfloat16=True), step_of(batch, seconds, True), *learning(batch, seconds)
+    T = alternate(*forms, **timing)
+    ours, theirs = T[:, 3:].median(0)[0].tolist()
+    return [row('training step', T[:, [0, 2]], least=8, note=f'of it GRU + linear: {ours:.0f} and {theirs:.0f} ms'),
+            row('training step; precision bfloat16', T[:, [1, 2]], least=8)]
 
 # %% ../nbs/08_bench.ipynb #cf5e4054
 def voice(

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['floor_db', 'model_keys', 'transformer_keys', 'training_keys', 'format_name', 'scale', 'head', 'linear_map', 'unroll',
-           'in_rows', 'GRU', 'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix', 'gain',
-           'air', 'echo', 'reverberate', 'response', 'check', 'check_model', 'load_config', 'told', 'Brain',
+           'tanh', 'in_rows', 'GRU', 'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix',
+           'gain', 'air', 'echo', 'reverberate', 'response', 'check', 'check_model', 'load_config', 'told', 'Brain',
            'Instrument', 'stream', 'save_model', 'load_model']
 
 # %% ../nbs/02_decoder.ipynb #8468aa6f
 import json, math, os
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 import torch, torch.nn.functional as F
@@ -41,9 +42,9 @@ def head(hidden: int, # width of what comes in
 def linear_map(W: Tensor, # (out, in)
                b: Tensor=None # (out,)
               ): # function x (batch, in) → x Wᵀ + b (batch, out)
-    "A linear map to be used many times with the same weights; oneDNN's layout of them where there is one."
-    ops = torch.ops.mkldnn
-    if not (torch.backends.mkldnn.is_available() and W.dtype == torch.float32 and hasattr(ops, '_linear_pointwise')):
+    "A linear map to be used many times with the same weights; oneDNN's layout of them where there is one and it pays."
+    ops, known = torch.ops.mkldnn, W.dtype in (torch.float32, torch.bfloat16)
+    if not (torch.backends.mkldnn.is_available() and hasattr(ops, '_linear_pointwise') and known and W.shape[1] >= 32):
         return lambda x: F.linear(x, W, b)
     packed = ops._reorder_linear_weight(W, 16)                      # 16: the batch to expect
     return lambda x: ops._linear_pointwise(x, packed, b, 'none', [], '')
@@ -63,46 +64,60 @@ def unroll(x: Tensor, # x_r, x_z, x_n of every frame, (frames, batch, 3H)
     return hs
 
 # %% ../nbs/02_decoder.ipynb #20e3b104
+def tanh(x: Tensor # any numbers; is overwritten
+        ) -> Tensor:
+    "Hyperbolic tangent, 2σ(2x) - 1: the sigmoid is several times as fast."
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
 class _Recurrence(torch.autograd.Function):
-    "The memories of a GRU layer."
+    "The memories of a GRU layer; products with W in `dtype`, in which all is kept for the way back."
     @staticmethod
-    def forward(ctx, u, h, U, c, W, b): # (frames, batch, n), (batch, H), (3H, n), (3H,), (3H, H), (3H,) → (frames, batch, H)
-        gates, (T, B), H = F.linear(u, U, c), u.shape[:2], h.shape[1]   # x_r, x_z, x_n, of which r, z, n are made in place
-        hs, an, to_gates = gates.new_empty(T + 1, B, H), gates.new_empty(T, B, H), linear_map(W, b)
-        hs[0] = h
-        frames = zip(*(v.unbind() for v in (gates[..., :2*H], *gates.split(H, 2), an, hs[:-1], hs[1:])))
-        for rz, r, z, n, a_n, before, after in frames:
-            a = to_gates(before)
+    def forward(ctx, u, h, U, c, W, b, dtype): # (frames, batch, n), (batch, H), (3H, n), (3H,), (3H, H), (3H,) → (frames, batch, H)
+        (T, B), H = u.shape[:2], h.shape[1]
+        def empty(*size, dtype=None): return u.new_empty(size, dtype=dtype)
+        hs, low, gates, an = empty(T+1, B, H), empty(T+1, B, H, dtype=dtype), empty(T, B, 3*H, dtype=dtype), empty(T, B, H, dtype=dtype)
+        from_input, to_gates = linear_map(U, c), linear_map(W.to(dtype), b.to(dtype))
+        x = empty(B, 3*H)                                               # x_r, x_z, x_n of one frame, of which r, z, n are made in place
+        rz, (r, z, n) = x[:, :2*H], x.split(H, 1)
+        hs[0], low[0] = h, h
+        for ut, before, after, low_before, low_after, rzn, a_n in zip(*(v.unbind() for v in (u, hs[:-1], hs[1:], low[:-1], low[1:], gates, an))):
+            x.copy_(from_input(ut))
+            a = to_gates(low_before)
+            a_n.copy_(a[:, 2*H:])
+            a = a.to(x.dtype)
             rz.add_(a[:, :2*H]).sigmoid_()
-            n.addcmul_(r, a_n.copy_(a[:, 2*H:])).tanh_()
-            torch.lerp(n, before, z, out=after)
-        ctx.save_for_backward(u, U, W, hs, gates, an)
+            tanh(n.addcmul_(r, a[:, 2*H:]))
+            rzn.copy_(x)
+            low_after.copy_(torch.lerp(n, before, z, out=after))
+        ctx.save_for_backward(u, U, W, hs, low, gates, an)
         return hs[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        (u, U, W, hs, gates, an), H = ctx.saved_tensors, g.shape[2]
-        delta, dn, back, carried = gates, an, linear_map(W.t()), 0      # each gradient takes the place of what it was made from
-        frames = zip(*(v.unbind() for v in (g, *gates.split(H, 2), an, hs[1:], delta)))
-        for d, r, z, n, a_n, h, drzn in reversed(list(frames)):
+        (u, U, W, hs, low, gates, an), (B, H) = ctx.saved_tensors, g.shape[1:]
+        x, back, carried = hs.new_empty(B, 3*H), linear_map(W.to(low.dtype).t()), 0
+        r, z, n = x.split(H, 1)
+        delta, dn = gates, an                                           # each gradient takes the place of what it was made from
+        for d, h, drzn, a_n in reversed([*zip(*(v.unbind() for v in (g, hs[1:], gates, an)))]):
+            x.copy_(drzn)                                               # still r, z, n
             d = d + carried
             kept, by_z = d*z, h - n                                     # h_t - n is z (h_{t-1} - n)
             e = d - kept                                                # d (1-z)
             torch.mul(by_z, e, out=z)
             n.square_()
             torch.addcmul(e, e, n, value=-1, out=n)                     # e (1-n²), which is δ_n
-            a = (a_n*n).mul_(r)
+            a = (a_n.to(n.dtype)*n).mul_(r)
             a_n.copy_(n)
             n.mul_(r)
             torch.addcmul(a, a, r, value=-1, out=r)                     # a (1-r)
-            carried = back(drzn).add_(kept)
-        def total(a, b): return a.flatten(0, 1).t() @ b.flatten(0, 1)   # over all frames
-        du = delta[..., :2*H] @ U[:2*H] + dn @ U[2*H:] if ctx.needs_input_grad[0] else None
-        u = F.pad(u, (0, 1), value=1.)                                  # and 1, for the biases
+            carried = back(drzn.copy_(x)) + kept
+        def total(a, b): return (a.flatten(0, 1).t() @ b.flatten(0, 1)).to(g.dtype) # over all frames
+        du = (delta[..., :2*H] @ U[:2*H].to(an.dtype) + dn @ U[2*H:].to(an.dtype)).to(g.dtype) if ctx.needs_input_grad[0] else None
+        u = F.pad(u, (0, 1), value=1.).to(an.dtype)                     # and 1, for the biases
         of_a = total(u, delta)
         of_x = torch.cat([of_a[:, :2*H], total(u, dn)], 1)
-        return du, carried, of_x[:-1].t(), of_x[-1], total(delta, hs[:-1]), of_a[-1]
+        return du, carried, of_x[:-1].t(), of_x[-1], total(delta, low[:-1]), of_a[-1], None
 
 # %% ../nbs/02_decoder.ipynb #0041ec79
 @torch.no_grad()
@@ -135,11 +150,13 @@ class GRU(nn.GRU):
     def forward(self, x: Tensor, state: Tensor=None) -> tuple: # as `nn.GRU`
         learns, long = torch.is_grad_enabled(), len(x) == 1 and x.shape[1] >= 2000
         if x.device.type != 'cpu' or not (learns or long): return super().forward(x, state)
+        dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
         h, last = x.transpose(0, 1), []
         for i in range(self.num_layers):
             U, c, W, b = (getattr(self, f'{k}_l{i}') for k in ('weight_ih','bias_ih','weight_hh','bias_hh'))
             first = x.new_zeros(len(x), self.hidden_size) if state is None else state[i]
-            if learns: h = _Recurrence.apply(h, first, U, c, W, b)
+            if learns:
+                with torch.autocast('cpu', enabled=False): h = _Recurrence.apply(h, first, U, c, W, b, dtype)
             else: h = in_rows(h[:, 0], first, linear_map(U, c), linear_map(W, b))[:, None]
             last.append(h[-1])
         return h.transpose(0, 1), torch.stack(last)
@@ -272,19 +289,34 @@ def echo(r: Tensor # what comes back before the envelope, (batch, T)
     h = h + (torch.arange(T+1, device=r.device) == 0)
     return h/torch.linalg.vector_norm(h, dim=1, keepdim=True)
 
+class _Convolve(torch.autograd.Function):
+    "Circular convolution of two real signals; PyTorch's own gradient of `rfft` would compute with complex ones."
+    @staticmethod
+    def forward(ctx, x, h, n):
+        ctx.save_for_backward(X := torch.fft.rfft(x, n), H := torch.fft.rfft(h, n))
+        ctx.sizes = n, x.shape[1], h.shape[1]
+        return torch.fft.irfft(X*H, n)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        (X, H), (n, of_x, of_h) = ctx.saved_tensors, ctx.sizes
+        G = torch.fft.rfft(g, n)
+        return (torch.fft.irfft(G*H.conj(), n)[:,:of_x],
+                torch.fft.irfft((G*X.conj()).sum_to_size(H.shape), n)[:,:of_h], None)
+
 def reverberate(x: Tensor, # dry sound, (batch, samples)
-                h: Tensor, # impulse response, (batch, T + 1)
+                h: Tensor, # impulse response, (batch, T + 1), or (1, T + 1) for all
                 past: Tensor=None # the dry sound before, (batch, T)
                ) -> tuple: # sound in the room, (batch, samples); past for the next piece
     "Play a sound in a room, by fast convolution; pieces, each with the past of the one before, are the whole."
     T = h.shape[1] - 1
     x = torch.cat([x.new_zeros(len(x), T) if past is None else past, x], 1)
     n = fast_size(x.shape[1])                                       # what wraps around falls on the past
-    y = torch.fft.irfft(torch.fft.rfft(x, n)*torch.fft.rfft(h, n), n)[:,T:x.shape[1]]
-    return y, x[:,x.shape[1]-T:]
+    return _Convolve.apply(x, h, n)[:,T:x.shape[1]], x[:,x.shape[1]-T:]
 
 # %% ../nbs/02_decoder.ipynb #1f876087
-def response(h: Tensor, # impulse response, (batch, T + 1)
+def response(h: Tensor, # impulse response, (batch, T + 1), or (1, T + 1) for all
              f: Tensor, # Hz, (batch, frames, K)
              sr: int, # Hz
              n: int=2**14 # points of the transform
@@ -292,7 +324,7 @@ def response(h: Tensor, # impulse response, (batch, T + 1)
     "How much of a steady partial arrives."
     H = torch.view_as_real(torch.fft.rfft(h, n)).square().sum(-1)
     at = (f*(n/sr)).round().long().clamp(max=n//2)
-    return H.gather(1, at.flatten(1)).view_as(f)
+    return H.expand(len(f), -1).gather(1, at.flatten(1)).view_as(f)
 
 # %% ../nbs/02_decoder.ipynb #a236243d
 model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonics=(int,1), n_bands=(int,0),
@@ -300,7 +332,7 @@ model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonic
 transformer_keys = dict(heads=(int,1), context=(int,2))
 training_keys = dict(learning_rate=(float,0), lr_decay=(float,0), batch_size=(int,1), crop_seconds=(float,0),
                      gain_db=(float,0), mag_loss_weight=(float,0), fft_sizes=(list,4), log_eps=(float,0),
-                     grad_clip=(float,0), ema=(float,0), styles=(str,None), brighter=(float,0), seed=(int,0))
+                     grad_clip=(float,0), ema=(float,0), styles=(str,None), brighter=(float,0), precision=(str,None), seed=(int,0))
 
 # %% ../nbs/02_decoder.ipynb #64428a8d
 def _value(v, kind: type, least, where: str): # the value, converted to its kind; where: for the message
@@ -388,6 +420,7 @@ class Brain(nn.Module):
         super().__init__()
         c = self.config = check_model(config, 'model configuration')
         self.stats = self.card = None                               # of the training data; how it was made
+        self.bfloat16 = False                                       # whether the network's products are, in training
         sizes = {k: v for k,v in c.items() if k not in ('decoder','sr','hop','styles','style','room')}
         sizes['styles'] = len(c.get('styles', []))
         self.decoder = {'gru':GRUDecoder, 'transformer':TransformerDecoder}[c['decoder']](**sizes)
@@ -397,9 +430,9 @@ class Brain(nn.Module):
 
     def told(self, style, like: Tensor) -> Tensor: return told(style, self.config, like)
 
-    def walls(self, told: Tensor, batch: int) -> Tensor: # (batch, T + 1)
+    def walls(self, told: Tensor) -> Tensor: # (batch, T + 1), or (1, T + 1) if there are no styles
         "The room's impulse response, in the style that was told."
-        return echo(self.room.expand(batch, -1) if told is None else told @ self.room)
+        return echo(self.room if told is None else told @ self.room)
 
     def controls(self,
                  f0: Tensor, # Hz, (batch, frames)
@@ -410,12 +443,14 @@ class Brain(nn.Module):
                 ) -> tuple: # amplitudes (batch, frames, K), noise magnitudes (batch, frames, B), state
         "What the partials and the noise should do."
         K, sr, told = self.config['n_harmonics'], self.config['sr'], self.told(style, f0)
-        out, state = self.decoder(scale(f0, loudness), state, told)
+        with torch.autocast(f0.device.type, torch.bfloat16) if self.bfloat16 and torch.is_grad_enabled() else nullcontext():
+            out, state = self.decoder(scale(f0, loudness), state, told)
+        out = out.to(f0.dtype)
         mask, s = audible(f0, K, sr), out[...,K:].sigmoid()
         p = out[...,:K].masked_fill(~mask, -1e9).softmax(-1)*mask
         f = f0[...,None]*torch.arange(1., K+1, device=f0.device)
         w = weight(f)
-        if room and 'room' in self.config: w = w*response(self.walls(told, len(f)), f, sr)
+        if room and 'room' in self.config: w = w*response(self.walls(told), f, sr)
         g = gain(p, s, w, self.M, loudness)
         return p*g, s*g, state
 
@@ -440,7 +475,7 @@ class Instrument(Brain):
         sr, hop = self.config['sr'], self.config['hop']
         y, body = synthesize(f0, amps, mags, sr, hop, white=white, state=body, last=last, seed=seed)
         if room and 'room' in self.config:
-            y, past = reverberate(y, self.walls(self.told(style, f0), len(y)), past)
+            y, past = reverberate(y, self.walls(self.told(style, f0)), past)
         return y, (net, body, past)
 
 # %% ../nbs/02_decoder.ipynb #fce141d7

@@ -779,15 +779,23 @@ def voiced_gate(
 def flickers(
     f0: np.ndarray,     # Hz, (frames,)
     gate: np.ndarray,   # bool, (frames,)
-    jump: float = .4,   # octaves between two frames that no voice leaps
+    jump: float = .4,   # octaves between two frames that no voice leaps for a moment
     shortest: int = 8,  # frames; what lasts as long is believed
+    far: float = 1.25,  # octaves between two frames that no voice leaps at all
 ) -> np.ndarray: # bool, (frames,)
-    "Short pieces of a note that stand apart from it by a leap: the tracker's slips"
-    cut = np.abs(np.diff(np.log2(f0))) > jump
-    out = np.zeros(len(f0), bool)
+    "Pieces of a note that stand apart from it by a leap: the tracker's slips"
+    x, out = np.log2(f0), np.zeros(len(f0), bool)
+    steps = np.abs(np.diff(x))
+    def pieces(a, b, leap):
+        ends = [a, *(a + 1 + np.flatnonzero(steps[a:b-1] > leap)), b]
+        return list(zip(ends[:-1], ends[1:]))
     for a, b in runs(gate):
-        ends = np.concatenate([[a], a + 1 + np.flatnonzero(cut[a:b-1]), [b]])
-        for i, j in zip(ends[:-1], ends[1:]): out[i:j] = len(ends) > 2 and j - i <= shortest
+        some = pieces(a, b, jump)
+        for i, j in some: out[i:j] = len(some) > 1 and j - i <= shortest
+        some = pieces(a, b, far)
+        where = np.array([np.median(x[i:j]) for i, j in some])
+        home = where[np.abs(where - np.median(x[gate])).argmin()]
+        for (i, j), w in zip(some, where): out[i:j] |= abs(w - home) > far
     return out
 
 # %% ../nbs/01_encoder.ipynb #95ef5562
@@ -903,8 +911,10 @@ def goes_on(
     return out
 
 # %% ../nbs/01_encoder.ipynb #e387a1c7
-def _edges(f0, g): # close the gate over slips at a note's ends; those inside are bridged
+def _edges(f0, g): # close the gate over long slips and those at a note's ends; short ones inside are bridged
     slip = flickers(f0, g)
+    for a, b in runs(slip):
+        if b - a > 8: g[a:b] = False
     for a, b in runs(g):
         good = np.flatnonzero(~slip[a:b])
         g[a:b] = False

@@ -245,9 +245,11 @@ def sample(model: Instrument, # the averaged model
 class Run:
     "A model in training; `at` says how far it has come."
     def __init__(self, model: Instrument, loss: nn.Module, t: dict, acc): # t: training settings; acc: an Accelerator
+        if t['precision'] not in ('float32', 'bfloat16'): raise ValueError(f"precision is {t['precision']!r}: use float32 or bfloat16")
         self.t, self.acc, self.loss = t, acc, loss.to(acc.device)
         self.ema = copy.deepcopy(model).to(acc.device).eval().requires_grad_(False)
-        self.model, self.optimizer = acc.prepare(model.train(), torch.optim.Adam(model.parameters(), t['learning_rate']))
+        self.model, self.optimizer = acc.prepare(model.train(), torch.optim.Adam(model.parameters(), t['learning_rate'], fused=True))
+        model.bfloat16 = t['precision'] == 'bfloat16'
         self.at = dict(step=0, epoch=0, batch=0, sum=0., best=math.inf, history=[])
 
     def learn(self, batch: dict, items: list, stop: list = ()) -> tuple: # (loss over all processes, whether any was told to stop)
@@ -269,10 +271,10 @@ class Run:
         return l, told > 0
 
     def measure(self, crops, model=None) -> float: # mean loss over held-out crops
-        "Validate the average (or another model), shared by all processes."
+        "Validate the average (or another model), shared by all processes; NaN if nothing is held out."
         v = validate(model or self.ema, self.loss, crops, self.t['batch_size'], self.acc.process_index, self.acc.num_processes, self.acc.device)
         total, n = self.acc.reduce(torch.tensor(v, dtype=torch.float32, device=self.acc.device), 'sum').tolist()
-        return total/n
+        return total/n if n else math.nan
 
 # %% ../nbs/05_train.ipynb #1495af14
 def run_state(run: Run, # to be remembered
@@ -296,7 +298,7 @@ def accelerator(device: str = None, # 'cpu', 'cuda', 'mps'; the best there is
     from accelerate import Accelerator
     there = {'cpu': True, 'cuda': torch.cuda.is_available(), 'mps': torch.backends.mps.is_available()}
     if device and not there.get(device): raise ValueError(f"device '{device}' is not available here: " + ', '.join(k for k, v in there.items() if v))
-    return Accelerator(cpu=device == 'cpu')
+    return Accelerator(cpu=device == 'cpu', mixed_precision='no') # `precision` says where less will do; a synthesizer's phases are no such place
 
 # %% ../nbs/05_train.ipynb #8c2a0173
 def settings(config_name: str = 'tiny', # a model of the configuration file
@@ -312,11 +314,13 @@ def settings(config_name: str = 'tiny', # a model of the configuration file
 def divide(data_dir: str, # folder of prepared recordings (.pt)
            valid_dir: str = None, # another one to validate on; a tenth of the first
            seed: int = 0, # of the split
+           hold_out: float = .1, # which share that is; 0: learn from everything
           ) -> tuple: # (training files, held-out files)
     "What to learn from and what to measure on."
     if valid_dir: return prepared(data_dir), prepared(valid_dir)
-    learn, held = split(data_dir, seed=seed)
-    if not held: raise ValueError(f'{data_dir}: one performance cannot be both learned and held out; add recordings, or name a valid_dir')
+    if not 0 <= hold_out < 1: raise ValueError(f'hold_out is {hold_out}; it must be from 0 to less than 1')
+    learn, held = split(data_dir, hold_out, seed)
+    if hold_out and not held: raise ValueError(f'{data_dir}: one performance cannot be both learned and held out; add recordings, name a valid_dir, or hold nothing out (hold_out 0)')
     return learn, held
 
 # %% ../nbs/05_train.ipynb #e8874561
@@ -364,15 +368,16 @@ def streamed(repo_id: str, # a collection on the hub, like 'name/trumpets'
              size: int, # batch of one process
              seconds: float, # length of a crop
              seed: int, rank: int, world: int,
-             most: int = 64, # held-out crops
+             hold_out: float = .1, most: int = 64, # share of the performances that is held out, and crops of it
             ) -> tuple: # (training crops, held-out crops, statistics)
     "Crops to learn from and to measure on, from the hub."
     from vox2trumpet.hub import HubCrops, hub_json
-    stats, away = hub_json(repo_id, 'statistics'), lambda name: aside(name, seed=seed)
-    held = Fixed(itertools.islice((c for c in HubCrops(repo_id, seed=seed) if away(c['name'])), most))
-    if not held: raise ValueError(f'{repo_id}: too few performances to hold some out')
-    if (n := len(held[0]['audio'])) != round(seconds*sr): raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
-    n = max(1, round(.9*stats['minutes']*60/seconds))
+    stats, away = hub_json(repo_id, 'statistics'), lambda name: aside(name, hold_out, seed)
+    held = Fixed(itertools.islice((c for c in HubCrops(repo_id, seed=seed) if away(c['name'])), most if hold_out else 0))
+    if hold_out and not held: raise ValueError(f'{repo_id}: too few performances to hold some out')
+    first = next(iter(held or HubCrops(repo_id, seed=seed)))
+    if (n := len(first['audio'])) != round(seconds*sr): raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
+    n = max(1, round((1 - hold_out)*stats['minutes']*60/seconds))
     return Streamed(HubCrops(repo_id, seed=seed, rank=rank, world=world), n, size, world, away), held, stats
 
 # %% ../nbs/05_train.ipynb #8b2eb84a
@@ -391,16 +396,17 @@ def with_styles(m: dict, # settings of the model
 def material(data_dir, valid_dir, hf_repo_id, # as in `train`
              m: dict, t: dict, # settings of the model and of the training
              rank: int = 0, world: int = 1, # this process
+             hold_out: float = .1, # share of the performances that is not learned from
             ) -> tuple: # (training crops, held-out crops, statistics, how the crops are dealt)
     "What to learn from, from a folder or from the hub."
     if bool(data_dir) == bool(hf_repo_id): raise ValueError('name either data_dir or hf_repo_id')
     deal = dict(seed=t['seed'], together=t['batch_size']*world)
     if hf_repo_id:
         if valid_dir: raise ValueError('with hf_repo_id the held-out part comes from the hub too: leave valid_dir out')
-        *found, stats = streamed(hf_repo_id, t['batch_size'], t['crop_seconds'], t['seed'], rank, world)
+        *found, stats = streamed(hf_repo_id, t['batch_size'], t['crop_seconds'], t['seed'], rank, world, hold_out)
         return *found, stats, {**deal, 'files': [hf_repo_id], 'held': sorted({c['name'] for c in found[1]})}
-    files = divide(data_dir, valid_dir, t['seed'])
-    found = [Crops(f, seconds=t['crop_seconds'], sr=m['sr'], hop=m['hop'], seed=t['seed'], styles=m.get('styles', ())) for f in files]
+    files = divide(data_dir, valid_dir, t['seed'], hold_out)
+    found = [Fixed() if not f else Crops(f, seconds=t['crop_seconds'], sr=m['sr'], hop=m['hop'], seed=t['seed'], styles=m.get('styles', ())) for f in files]
     stats = json.loads(json.dumps(statistics(files[0]))) # plain numbers only
     return *found, stats, {**deal, **{k: [p.name for p in f] for k, f in zip(('files', 'held'), files)}}
 
@@ -447,13 +453,13 @@ def end_epoch(run: Run, # at the end of an epoch
     a['history'].append([a['epoch'] + 1, a['step'], rate(a['step'], run.t['learning_rate'], run.t['lr_decay']), a['sum']/max(1, a['batch']), v])
     a.update(epoch=a['epoch'] + 1, batch=0, sum=0.)
     if not run.acc.is_main_process: a['best'] = min(v, a['best']); return v
-    run.ema.card = {**(run.ema.card or {}), 'steps': a['step'], 'epochs': a['epoch'], 'valid_loss': round(v, 4)}
-    if v < a['best']: save_model(run.ema, folder/'best.safetensors'); a['best'] = v
+    run.ema.card = {**(run.ema.card or {}), 'steps': a['step'], 'epochs': a['epoch'], 'valid_loss': None if math.isnan(v) else round(v, 4)}
+    if not v >= a['best']: save_model(run.ema, folder/'best.safetensors'); a['best'] = v
     if a['epoch'] % save_epochs == 0: save_model(run.ema, folder/f"model_epoch_{a['epoch']}.safetensors")
     write_log(a['history'], folder/'log.csv')
     if track:
         track.log({'epoch': a['epoch'], 'train/loss': a['history'][-1][3], 'valid/loss': v, 'rate': a['history'][-1][2]}, step=a['step'])
-        if a['epoch'] % 5 == 0:
+        if held and a['epoch'] % 5 == 0:
             import wandb
             hear = lambda y, what: wandb.Audio(y, sample_rate=run.ema.config['sr'], caption=f"{what}, epoch {a['epoch']}")
             e, y = sample(run.ema, held)
@@ -495,24 +501,26 @@ def train(data_dir: str = None, # folder of prepared recordings (.pt)
           config_name: str = 'tiny', # a model of the configuration file
           config: str = None, # your own configuration file
           checkpoint_dir: str = 'checkpoints', # where models, state and log go
-          valid_dir: str = None, # prepared recordings to validate on; else a tenth of data_dir is held out
+          valid_dir: str = None, # prepared recordings to validate on; else a part of data_dir is held out
           device: str = None, # cpu, cuda or mps; the best there is
           seed: int = None, # the run's seed; the configuration's
           hf_repo_id: str = None, # stream a collection from the hub instead of reading data_dir
           workers: int = 0, # processes that read crops
           wandb_mode: str = 'disabled', # disabled, offline or online
+          hold_out: float = .1, # share of the performances that is not learned from but measured on; 0: none, the latest model is the best
           styles: str = None, # prefix: a file's name up to the first _ is the style it is played in
           style: str = None, # of those, the one to play when none is asked for
+          precision: str = None, # of the network's products: float32 or bfloat16; the configuration's
           save_epochs: int = 5, # keep the model every so often
           progress: bool = True, # show a bar
           watch = None, # called with (step, loss)
          ) -> str: # path of the best model
     "Train an instrument, or go on training it."
     from tqdm import tqdm
-    acc, wanted = accelerator(device), settings(config_name, config, batch_size=batch_size, seed=seed, styles=styles)
+    acc, wanted = accelerator(device), settings(config_name, config, batch_size=batch_size, seed=seed, styles=styles, precision=precision)
     m, t, folder = wanted['model'], wanted['training'], Path(checkpoint_dir)
     m = wanted['model'] = with_styles(m, data_dir, t['styles'], style)
-    crops, held, stats, deal = material(data_dir, valid_dir, hf_repo_id, m, t, acc.process_index, acc.num_processes)
+    crops, held, stats, deal = material(data_dir, valid_dir, hf_repo_id, m, t, acc.process_index, acc.num_processes, hold_out)
     torch.manual_seed(t['seed'])
     model = Instrument(m); model.stats = stats
     model.card = dict(training=t, recordings=stats['files'], held_out=deal['held'], processes=acc.num_processes)
