@@ -795,7 +795,7 @@ def flickers(
         some = pieces(a, b, far)
         where = np.array([np.median(x[i:j]) for i, j in some])
         home = where[np.abs(where - np.median(x[gate])).argmin()]
-        for (i, j), w in zip(some, where): out[i:j] |= abs(w - home) > far
+        for (i, j), w in zip(some, where): out[i:j] |= w - home > far
     return out
 
 # %% ../nbs/01_encoder.ipynb #95ef5562
