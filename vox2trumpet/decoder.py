@@ -43,9 +43,9 @@ def linear_map(W: Tensor, # (out, in)
                b: Tensor=None # (out,)
               ): # function x (batch, in) → x Wᵀ + b (batch, out)
     "A linear map to be used many times with the same weights; oneDNN's layout of them where there is one and it pays."
-    ops, known = torch.ops.mkldnn, W.dtype in (torch.float32, torch.bfloat16)
-    if not (torch.backends.mkldnn.is_available() and hasattr(ops, '_linear_pointwise') and known and W.shape[1] >= 32):
-        return lambda x: F.linear(x, W, b)
+    ops, there = torch.ops.mkldnn, torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+    known = W.dtype == torch.float32 or W.dtype == torch.bfloat16 and there and ops._is_mkldnn_bf16_supported()
+    if not (there and known and W.shape[1] >= 32): return lambda x: F.linear(x, W, b)
     packed = ops._reorder_linear_weight(W, 16)                      # 16: the batch to expect
     return lambda x: ops._linear_pointwise(x, packed, b, 'none', [], '')
 
@@ -75,7 +75,8 @@ class _Recurrence(torch.autograd.Function):
     def forward(ctx, u, h, U, c, W, b, dtype): # (frames, batch, n), (batch, H), (3H, n), (3H,), (3H, H), (3H,) → (frames, batch, H)
         (T, B), H = u.shape[:2], h.shape[1]
         def empty(*size, dtype=None): return u.new_empty(size, dtype=dtype)
-        hs, low, gates, an = empty(T+1, B, H), empty(T+1, B, H, dtype=dtype), empty(T, B, 3*H, dtype=dtype), empty(T, B, H, dtype=dtype)
+        hs, gates, an = empty(T+1, B, H), empty(T, B, 3*H, dtype=dtype), empty(T, B, H, dtype=dtype)
+        low = hs if dtype == hs.dtype else hs.to(dtype)
         from_input, to_gates = linear_map(U, c), linear_map(W.to(dtype), b.to(dtype))
         x = empty(B, 3*H)                                               # x_r, x_z, x_n of one frame, of which r, z, n are made in place
         rz, (r, z, n) = x[:, :2*H], x.split(H, 1)
