@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['floor_db', 'model_keys', 'transformer_keys', 'training_keys', 'format_name', 'scale', 'head', 'linear_map', 'unroll',
-           'tanh', 'in_rows', 'GRU', 'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix',
-           'gain', 'air', 'echo', 'reverberate', 'response', 'check', 'check_model', 'load_config', 'told', 'Brain',
+           'in_rows', 'GRU', 'beside', 'GRUDecoder', 'Block', 'TransformerDecoder', 'weight', 'noise_matrix', 'gain',
+           'air', 'echo', 'reverberate', 'response', 'check', 'check_model', 'load_config', 'told', 'Brain',
            'Instrument', 'stream', 'save_model', 'load_model']
 
 # %% ../nbs/02_decoder.ipynb #8468aa6f
@@ -64,7 +64,7 @@ def unroll(x: Tensor, # x_r, x_z, x_n of every frame, (frames, batch, 3H)
     return hs
 
 # %% ../nbs/02_decoder.ipynb #20e3b104
-def tanh(x: Tensor # any numbers; is overwritten
+def _tanh(x: Tensor # any numbers; is overwritten
         ) -> Tensor:
     "Hyperbolic tangent, 2σ(2x) - 1: the sigmoid is several times as fast."
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
@@ -87,7 +87,7 @@ class _Recurrence(torch.autograd.Function):
             a_n.copy_(a[:, 2*H:])
             a = a.to(x.dtype)
             rz.add_(a[:, :2*H]).sigmoid_()
-            tanh(n.addcmul_(r, a[:, 2*H:]))
+            _tanh(n.addcmul_(r, a[:, 2*H:]))
             rzn.copy_(x)
             low_after.copy_(torch.lerp(n, before, z, out=after))
         ctx.save_for_backward(u, U, W, hs, low, gates, an)
