@@ -69,6 +69,7 @@ def _tanh(x: Tensor # any numbers; is overwritten
     "Hyperbolic tangent, 2σ(2x) - 1: the sigmoid is several times as fast."
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
+# %% ../nbs/02_decoder.ipynb #28416bfc
 class _Recurrence(torch.autograd.Function):
     "The memories of a GRU layer; products with W in `dtype`, in which all is kept for the way back."
     @staticmethod
@@ -76,7 +77,7 @@ class _Recurrence(torch.autograd.Function):
         (T, B), H = u.shape[:2], h.shape[1]
         def empty(*size, dtype=None): return u.new_empty(size, dtype=dtype)
         hs, gates, an = empty(T+1, B, H), empty(T, B, 3*H, dtype=dtype), empty(T, B, H, dtype=dtype)
-        low = hs if dtype == hs.dtype else hs.to(dtype)
+        low = hs if dtype == hs.dtype else hs.to(dtype)                 # the memories once more, as W wants them
         from_input, to_gates = linear_map(U, c), linear_map(W.to(dtype), b.to(dtype))
         x = empty(B, 3*H)                                               # x_r, x_z, x_n of one frame, of which r, z, n are made in place
         rz, (r, z, n) = x[:, :2*H], x.split(H, 1)

@@ -785,7 +785,7 @@ def flickers(
 ) -> np.ndarray: # bool, (frames,)
     "Pieces of a note that stand apart from it by a leap: the tracker's slips"
     x, out = np.log2(f0), np.zeros(len(f0), bool)
-    steps = np.abs(np.diff(x))
+    steps, usual = np.abs(np.diff(x)), np.median(x[gate]) if gate.any() else 0
     def pieces(a, b, leap):
         ends = [a, *(a + 1 + np.flatnonzero(steps[a:b-1] > leap)), b]
         return list(zip(ends[:-1], ends[1:]))
@@ -794,7 +794,7 @@ def flickers(
         for i, j in some: out[i:j] = len(some) > 1 and j - i <= shortest
         some = pieces(a, b, far)
         where = np.array([np.median(x[i:j]) for i, j in some])
-        home = where[np.abs(where - np.median(x[gate])).argmin()]
+        home = where[np.abs(where - usual).argmin()]
         for (i, j), w in zip(some, where): out[i:j] |= w - home > far
     return out
 
@@ -911,10 +911,10 @@ def goes_on(
     return out
 
 # %% ../nbs/01_encoder.ipynb #e387a1c7
-def _edges(f0, g): # close the gate over long slips and those at a note's ends; short ones inside are bridged
-    slip = flickers(f0, g)
+def _edges(f0, g, shortest=8): # close the gate over long slips and those at a note's ends; short ones inside are bridged
+    slip = flickers(f0, g, shortest=shortest)
     for a, b in runs(slip):
-        if b - a > 8: g[a:b] = False
+        if b - a > shortest: g[a:b] = False
     for a, b in runs(g):
         good = np.flatnonzero(~slip[a:b])
         g[a:b] = False

@@ -318,7 +318,6 @@ def divide(data_dir: str, # folder of prepared recordings (.pt)
           ) -> tuple: # (training files, held-out files)
     "What to learn from and what to measure on."
     if valid_dir: return prepared(data_dir), prepared(valid_dir)
-    if not 0 <= hold_out < 1: raise ValueError(f'hold_out is {hold_out}; it must be from 0 to less than 1')
     learn, held = split(data_dir, hold_out, seed)
     if hold_out and not held: raise ValueError(f'{data_dir}: one performance cannot be both learned and held out; add recordings, name a valid_dir, or hold nothing out (hold_out 0)')
     return learn, held
@@ -400,6 +399,7 @@ def material(data_dir, valid_dir, hf_repo_id, # as in `train`
             ) -> tuple: # (training crops, held-out crops, statistics, how the crops are dealt)
     "What to learn from, from a folder or from the hub."
     if bool(data_dir) == bool(hf_repo_id): raise ValueError('name either data_dir or hf_repo_id')
+    if not 0 <= hold_out < 1: raise ValueError(f'hold_out is {hold_out}; it must be from 0 to less than 1')
     deal = dict(seed=t['seed'], together=t['batch_size']*world)
     if hf_repo_id:
         if valid_dir: raise ValueError('with hf_repo_id the held-out part comes from the hub too: leave valid_dir out')
@@ -454,7 +454,7 @@ def end_epoch(run: Run, # at the end of an epoch
     a.update(epoch=a['epoch'] + 1, batch=0, sum=0.)
     if not run.acc.is_main_process: a['best'] = min(v, a['best']); return v
     run.ema.card = {**(run.ema.card or {}), 'steps': a['step'], 'epochs': a['epoch'], 'valid_loss': None if math.isnan(v) else round(v, 4)}
-    if not v >= a['best']: save_model(run.ema, folder/'best.safetensors'); a['best'] = v
+    if not held or v < a['best']: save_model(run.ema, folder/'best.safetensors'); a['best'] = v
     if a['epoch'] % save_epochs == 0: save_model(run.ema, folder/f"model_epoch_{a['epoch']}.safetensors")
     write_log(a['history'], folder/'log.csv')
     if track:
