@@ -82,15 +82,16 @@ class _Recurrence(torch.autograd.Function):
         x = empty(B, 3*H)                                               # x_r, x_z, x_n of one frame, of which r, z, n are made in place
         rz, (r, z, n) = x[:, :2*H], x.split(H, 1)
         hs[0], low[0] = h, h
-        for ut, before, after, low_before, low_after, rzn, a_n in zip(*(v.unbind() for v in (u, hs[:-1], hs[1:], low[:-1], low[1:], gates, an))):
-            x.copy_(from_input(ut))
-            a = to_gates(low_before)
-            a_n.copy_(a[:, 2*H:])
-            a = a.to(x.dtype)
-            rz.add_(a[:, :2*H]).sigmoid_()
-            _tanh(n.addcmul_(r, a[:, 2*H:]))
-            rzn.copy_(x)
-            low_after.copy_(torch.lerp(n, before, z, out=after))
+        with torch.inference_mode():                                    # nothing to remember about views and versions
+            for ut, before, after, low_before, low_after, rzn, a_n in zip(*(v.unbind() for v in (u, hs[:-1], hs[1:], low[:-1], low[1:], gates, an))):
+                x.copy_(from_input(ut))
+                a = to_gates(low_before)
+                a_n.copy_(a[:, 2*H:])
+                a = a.to(x.dtype)
+                rz.add_(a[:, :2*H]).sigmoid_()
+                _tanh(n.addcmul_(r, a[:, 2*H:]))
+                rzn.copy_(x)
+                low_after.copy_(torch.lerp(n, before, z, out=after))
         ctx.save_for_backward(u, U, W, hs, low, gates, an)
         return hs[1:]
 
@@ -101,25 +102,26 @@ class _Recurrence(torch.autograd.Function):
         x, back, carried = hs.new_empty(B, 3*H), linear_map(W.to(low.dtype).t()), 0
         r, z, n = x.split(H, 1)
         delta, dn = gates, an                                           # each gradient takes the place of what it was made from
-        for d, h, drzn, a_n in reversed([*zip(*(v.unbind() for v in (g, hs[1:], gates, an)))]):
-            x.copy_(drzn)                                               # still r, z, n
-            d = d + carried
-            kept, by_z = d*z, h - n                                     # h_t - n is z (h_{t-1} - n)
-            e = d - kept                                                # d (1-z)
-            torch.mul(by_z, e, out=z)
-            n.square_()
-            torch.addcmul(e, e, n, value=-1, out=n)                     # e (1-n²), which is δ_n
-            a = (a_n.to(n.dtype)*n).mul_(r)
-            a_n.copy_(n)
-            n.mul_(r)
-            torch.addcmul(a, a, r, value=-1, out=r)                     # a (1-r)
-            carried = back(drzn.copy_(x)) + kept
+        with torch.inference_mode():
+            for d, h, drzn, a_n in reversed([*zip(*(v.unbind() for v in (g, hs[1:], gates, an)))]):
+                x.copy_(drzn)                                               # still r, z, n
+                d = d + carried
+                kept, by_z = d*z, h - n                                     # h_t - n is z (h_{t-1} - n)
+                e = d - kept                                                # d (1-z)
+                torch.mul(by_z, e, out=z)
+                n.square_()
+                torch.addcmul(e, e, n, value=-1, out=n)                     # e (1-n²), which is δ_n
+                a = (a_n.to(n.dtype)*n).mul_(r)
+                a_n.copy_(n)
+                n.mul_(r)
+                torch.addcmul(a, a, r, value=-1, out=r)                     # a (1-r)
+                carried = back(drzn.copy_(x)) + kept
         def total(a, b): return (a.flatten(0, 1).t() @ b.flatten(0, 1)).to(g.dtype) # over all frames
         du = (delta[..., :2*H] @ U[:2*H].to(an.dtype) + dn @ U[2*H:].to(an.dtype)).to(g.dtype) if ctx.needs_input_grad[0] else None
         u = F.pad(u, (0, 1), value=1.).to(an.dtype)                     # and 1, for the biases
         of_a = total(u, delta)
         of_x = torch.cat([of_a[:, :2*H], total(u, dn)], 1)
-        return du, carried, of_x[:-1].t(), of_x[-1], total(delta, low[:-1]), of_a[-1], None
+        return du, carried.clone(), of_x[:-1].t(), of_x[-1], total(delta, low[:-1]), of_a[-1], None
 
 # %% ../nbs/02_decoder.ipynb #0041ec79
 @torch.no_grad()

@@ -7,8 +7,8 @@ __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin',
            'read_blocks', 'load_audio', 'save_audio', 'framed', 'a_weight', 'loudness', 'hum_lines', 'rechunk', 'dehum',
            'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'centre', 'runs', 'tied',
            'reassign', 'crepe', 'swift', 'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file',
-           'second_voice', 'survey', 'hysteresis', 'mains', 'tails', 'marks', 'voiced_gate', 'flickers', 'best_octave',
-           'loudness_map', 'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
+           'second_voice', 'survey', 'hysteresis', 'mains', 'tails', 'pieces', 'asides', 'marks', 'voiced_gate',
+           'flickers', 'best_octave', 'loudness_map', 'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
@@ -740,6 +740,32 @@ def tails(
             if not tail: ref, begun = S[t], t
     return out
 
+# %% ../nbs/01_encoder.ipynb #b5d9e595
+def pieces(
+    x: np.ndarray,   # pitch on a logarithmic scale, (frames,)
+    a: int, b: int,  # of frames a … b-1
+    leap: float,     # between two frames, in the unit of `x`
+) -> list: # (start, end) of each
+    "The pieces between leaps"
+    ends = [a, *(a + 1 + np.flatnonzero(np.abs(np.diff(x[a:b])) > leap)), b]
+    return list(zip(ends[:-1], ends[1:]))
+
+def asides(
+    f0: np.ndarray,      # Hz, (frames,)
+    L: np.ndarray,       # dB, (frames,)
+    gate: np.ndarray,    # bool, (frames,)
+    faint: float = 24.,  # dB under the singing around it
+    around: int = 200,   # frames before and after that are around
+    leap: float = 1.5,   # semitones between two frames that part pieces
+) -> np.ndarray: # bool, (frames,)
+    "Pieces far softer than the singing they stand in: not the singer's"
+    out, note = np.zeros(len(L), bool), 12 * np.log2(f0)
+    for a, b in runs(gate):
+        for i, j in pieces(note, a, b, leap):
+            near = slice(max(i - around, 0), j + around)
+            out[i:j] = L[i:j].max() < np.percentile(L[near][gate[near]], 90) - faint
+    return out
+
 # %% ../nbs/01_encoder.ipynb #ae3768d5
 def marks(
     per: np.ndarray, # periodicity, (frames,)
@@ -759,6 +785,7 @@ def voiced_gate(
     above: float = 0.,       # dB over the noise floor that opens (2 less keep open)
     depth: float = 40.,      # dB under the voice's level that opens (10 more keep open)
     tail: float = 18.,       # dB of steady fall that end a note; inf: let rooms sing
+    faint: float = 24.,      # dB under the singing around it that make a piece an aside; inf: let all sound
     shortest: int = 6,       # frames; anything shorter is no note
     bridge: int = 8,         # frames; a gap up to this long inside a note is a consonant
 ) -> tuple: # gate bool (frames,), noise floor dB, voice level dB
@@ -771,6 +798,7 @@ def voiced_gate(
     g = hysteresis(low, (per > on) & (L > max(least, voice - depth)))
     calm = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(L, 3, mode='edge'), 7), 1) if len(L) else L
     for a, b in runs(g): g[a:b] = (L[a:b] > calm[a:b].max() - 10).sum() >= shortest  # clicks ring shorter
+    g &= ~asides(f0, calm, g, faint)
     for a, b in runs(~g):
         if 0 < a and b < len(g) and b - a <= bridge: g[a:b] = True
     return g, noise, voice
@@ -782,20 +810,24 @@ def flickers(
     jump: float = .4,   # octaves between two frames that no voice leaps for a moment
     shortest: int = 8,  # frames; what lasts as long is believed
     far: float = 1.25,  # octaves between two frames that no voice leaps at all
+    lone: float = 2.,   # octaves between two notes that no voice leaps
+    around: int = 200,  # frames before and after a note; notes begun there are its neighbours
 ) -> np.ndarray: # bool, (frames,)
-    "Pieces of a note that stand apart from it by a leap: the tracker's slips"
-    x, out = np.log2(f0), np.zeros(len(f0), bool)
-    steps, usual = np.abs(np.diff(x)), np.median(x[gate]) if gate.any() else 0
-    def pieces(a, b, leap):
-        ends = [a, *(a + 1 + np.flatnonzero(steps[a:b-1] > leap)), b]
-        return list(zip(ends[:-1], ends[1:]))
-    for a, b in runs(gate):
-        some = pieces(a, b, jump)
+    "Pieces of a note, and notes, that stand apart by a leap: the tracker's slips"
+    x, out, notes = np.log2(f0), np.zeros(len(f0), bool), runs(gate)
+    usual = np.median(x[gate]) if gate.any() else 0
+    def nearest(v): return v[np.abs(v - usual).argmin()]
+    homes = np.empty(len(notes))
+    for k, (a, b) in enumerate(notes):
+        some = pieces(x, a, b, jump)
         for i, j in some: out[i:j] = len(some) > 1 and j - i <= shortest
-        some = pieces(a, b, far)
+        some = pieces(x, a, b, far)
         where = np.array([np.median(x[i:j]) for i, j in some])
-        home = where[np.abs(where - usual).argmin()]
-        for (i, j), w in zip(some, where): out[i:j] |= w - home > far
+        homes[k] = nearest(where)
+        for (i, j), w in zip(some, where): out[i:j] |= w - homes[k] > far
+    starts = [a for a, _ in notes]
+    for (a, b), home in zip(notes, homes):
+        if home - nearest(homes[slice(*np.searchsorted(starts, (a - around, b + around)))]) > lone: out[a:b] = True
     return out
 
 # %% ../nbs/01_encoder.ipynb #95ef5562

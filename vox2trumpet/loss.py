@@ -41,11 +41,13 @@ def hann(n_fft: int, like: tuple # (dtype, device)
 
 def spectra(y: Tensor, # audio, (..., samples)
             n_fft: int, # window length in samples, a multiple of 4
-           ) -> tuple: # X complex and |X|, each (..., samples//(n_fft/4) + 1, n_fft/2 + 1)
+            keep: bool=True, # X too; else |X| is made in its place, which is faster
+           ) -> tuple: # X complex or None, and |X|, each (..., samples//(n_fft/4) + 1, n_fft/2 + 1)
     "Short-time spectrum, Hann window, three quarters of overlap; unnormalised: a full-scale sine peaks at n_fft/4."
     X = torch.fft.rfft(frames(y, n_fft, n_fft//4)*hann(n_fft, (y.dtype, y.device)))
-    sq = torch.view_as_real(X).square()
-    return X, (sq[...,0] + sq[...,1]).sqrt_()
+    sq = torch.view_as_real(X)
+    sq = sq.square() if keep else sq.square_()
+    return X if keep else None, (sq[...,0] + sq[...,1]).sqrt_()
 
 # %% ../nbs/03_loss.ipynb #01402b36
 def distance(X: Tensor, # magnitudes of the estimate, (batch, frames, bins)
@@ -91,7 +93,7 @@ class _Distance(torch.autograd.Function):
         for i in range(0, len(y), size):
             i = slice(i, i + size)
             X, M = spectra(y[i], n_fft)
-            Y = target[i] if target.ndim == 3 else spectra(target[i], n_fft)[1]
+            Y = target[i] if target.ndim == 3 else spectra(target[i], n_fft, keep=False)[1]
             d, g = pull(M, Y, w, eps) if learn else (distance(M, Y, w, eps), None)
             value.append(d)
             if learn: ctx.slope[i] = slope(X, M, g, y.shape[1])
@@ -115,7 +117,7 @@ class MultiResolutionSTFTLoss(nn.Module):
 
     def target(self, y: Tensor) -> list: # audio (batch, samples) -> its magnitudes, one per resolution
         "Spectra of a target, to be passed to `forward` in its place."
-        return [spectra(y.detach(), n)[1] for n in self.fft_sizes]
+        return [spectra(y.detach(), n, keep=False)[1] for n in self.fft_sizes]
 
     def each(self,
              y: Tensor, # estimate, (batch, samples)

@@ -127,14 +127,11 @@ def _unfold(
 
 # %% ../nbs/00_synth.ipynb #837cb87e
 def _powers(
-    a: Tensor, # Angles, (2, blocks, hop)
-    c: Tensor, # cos na for n = 0…P is written here, (2, P + 1, blocks, hop)
-    s: Tensor, # sin na is written here
+    c: Tensor, # cos na for n = 0…P, (2, P + 1, blocks, hop); n = 1 is there, the rest is written
+    s: Tensor, # sin na, likewise
 ):
     "Cosines and sines of all multiples from one of each: z^(m+r) = z^m z^r for r = 1…m."
     c[:, 0], s[:, 0] = 1, 0
-    torch.cos(a, out=c[:, 1])
-    torch.sin(a, out=s[:, 1])
     m, P = 1, c.shape[1] - 1
     while m < P:
         r = min(m, P - m)
@@ -152,16 +149,22 @@ class _Rows:
         self.u = torch.arange(hop, device=like.device, dtype=like.dtype)/hop
         self.D, self.turns = 2*P + 1, None
 
-    def fill(self, coef): # -> [cos pθ, u cos pθ], [sin pθ, u sin pθ], cos qDθ, sin qDθ, each (blocks, rows, hop)
+    def start(self, coef, c, s): # cos and sin of θ and Dθ are written to c and s, (2, blocks, hop)
         if self.turns is None: self.turns = torch.cat([t := _turns(len(self.u), coef), self.D*t], 1)
-        c, s = self.c[:, :, :len(coef)], self.s[:, :, :len(coef)]
-        a = (coef @ self.turns).unflatten(1, (2, -1)).transpose(0, 1) # θ and Dθ in cycles
-        _powers((a - a.round()).to(c.dtype).mul_(2*pi), c[::2], s[::2])
+        a = (coef @ self.turns).unflatten(1, (2, -1)).transpose(0, 1) # in cycles
+        a = (a - a.round()).to(c.dtype).mul_(2*pi)
+        torch.cos(a, out=c)
+        torch.sin(a, out=s)
+
+    def fill(self, c1, s1): # → [cos pθ, u cos pθ], [sin pθ, u sin pθ], cos qDθ, sin qDθ, each (blocks, rows, hop)
+        c, s = self.c[:, :, :c1.shape[1]], self.s[:, :, :c1.shape[1]]
+        c[::2, 1], s[::2, 1] = c1, s1
+        _powers(c[::2], s[::2])
         torch.mul(c[0], self.u, out=c[1])
         torch.mul(s[0], self.u, out=s[1])
         return [x.transpose(0, 1) for x in (c[:2].flatten(0, 1), s[:2].flatten(0, 1), c[2], s[2])]
 
-    def room(self, n, Q): # -> two places for results, (n, Q + 1, hop)
+    def room(self, n, Q): # → two places for results, (n, Q + 1, hop)
         return [x[:n*(Q + 1)*len(self.u)].view(n, Q + 1, -1) for x in (self.x, self.z)]
 
 # %% ../nbs/00_synth.ipynb #d7343241
@@ -194,11 +197,13 @@ class _SumOfSines(torch.autograd.Function):
     @one_thread()
     def forward(ctx, coef, a, hop): # (blocks, 3), (blocks, 2, K) -> (blocks, hop)
         P, plan = ctx.plan = _plan(coef, a.shape[-1])
-        ctx.save_for_backward(coef, a)
+        c, s = a.new_empty(2, 2, len(a), hop) # of θ and Dθ
+        ctx.save_for_backward(coef, a, c, s)
         E, O = _fold(a[..., :2*P*(P + 1)], P)
         rows, y = _Rows(P, hop, min(len(a), plan[0][0].stop), a), a.new_empty(len(a), hop)
         for i, Q in plan:
-            cp, sp, cq, sq = rows.fill(coef[i])
+            rows.start(coef[i], c[:, i], s[:, i])
+            cp, sp, cq, sq = rows.fill(c[:, i], s[:, i])
             x, z = rows.room(len(cp), Q)
             torch.bmm(E[i, :Q+1], cp, out=x).mul_(sq[:, :Q+1])
             x.addcmul_(torch.bmm(O[i, :Q+1], sp, out=z), cq[:, :Q+1])
@@ -208,13 +213,14 @@ class _SumOfSines(torch.autograd.Function):
     @staticmethod
     @one_thread()
     def backward(ctx, g):
-        (coef, a), (P, plan), (K, hop) = ctx.saved_tensors, ctx.plan, (ctx.saved_tensors[1].shape[-1], g.shape[1])
+        (coef, a, c, s), (P, plan), hop = ctx.saved_tensors, ctx.plan, g.shape[1]
+        K = a.shape[-1]
         k = torch.arange(1, K + 1, device=a.device, dtype=a.dtype)
         E, O = _fold((k*a)[..., :2*P*(P + 1)], P)
         gE, gO = torch.zeros_like(E), torch.zeros_like(O)
         rows, slope = _Rows(P, hop, min(len(a), plan[0][0].stop), a), torch.empty_like(g)
         for i, Q in plan:
-            cp, sp, cq, sq = rows.fill(coef[i])
+            cp, sp, cq, sq = rows.fill(c[:, i], s[:, i])
             (x, z), cq, sq = rows.room(len(cp), Q), cq[:, :Q+1], sq[:, :Q+1]
             if ctx.needs_input_grad[0]: # dy/dθ = Σ k a_k cos kθ
                 torch.bmm(E[i, :Q+1], cp, out=x).mul_(cq)
