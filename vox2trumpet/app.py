@@ -425,7 +425,7 @@ def _transfer(
     checkpoint: Checkpoint=None,
     seed: Annotated[int, option('seed', 'Of the noise.')]=0,
     as_json: Json=False,
-    tracker: Annotated[str, option('tracker', 'Of the pitch: crepe-tiny, crepe-full (slower) or swift-f0 (pip install vox2trumpet[swift]).', hearing)]='crepe-tiny',
+    tracker: Annotated[str, option('tracker', 'Of the pitch: crepe-tiny, crepe-full (slower) or swift-f0 (pip install vox2trumpet\\[swift]).', hearing)]='crepe-tiny',
     gate: Annotated[bool, option('gate/--no_gate', 'Keep silent where nobody sings.', hearing)]=True,
     octave: Annotated[str, option('octave', 'Octaves to move by: auto, or -2 to 2.', fitting)]='auto',
     transpose: Annotated[float, option('transpose', 'Semitones to move by, besides.', fitting)]=0.,

@@ -788,7 +788,7 @@ def voiced_gate(
     faint: float = 24.,      # dB under the singing around it that make a piece an aside; inf: let all sound
     shortest: int = 6,       # frames; anything shorter is no note
     bridge: int = 8,         # frames; a gap up to this long inside a note is a consonant
-) -> tuple: # gate bool (frames,), noise floor dB, voice level dB
+) -> tuple: # gate bool (frames,), noise floor dB, voice level dB, `asides` bool (frames,)
     "Open where a voice sings: periodicity and level, each with hysteresis"
     f0, per, L = (v.numpy() for v in x[:3])
     per = np.where(mains(f0, per), 0, per)
@@ -798,10 +798,11 @@ def voiced_gate(
     g = hysteresis(low, (per > on) & (L > max(least, voice - depth)))
     calm = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(L, 3, mode='edge'), 7), 1) if len(L) else L
     for a, b in runs(g): g[a:b] = (L[a:b] > calm[a:b].max() - 10).sum() >= shortest  # clicks ring shorter
-    g &= ~asides(f0, calm, g, faint)
+    aside = asides(f0, calm, g, faint)
+    g &= ~aside
     for a, b in runs(~g):
         if 0 < a and b < len(g) and b - a <= bridge: g[a:b] = True
-    return g, noise, voice
+    return g, noise, voice, aside
 
 # %% ../nbs/01_encoder.ipynb #188389c4
 def flickers(
@@ -978,11 +979,12 @@ def air(
     return torch.where(some, x.loudness + 20 * np.log10(max(amount, 1e-6)), torch.tensor(floor_db))
 
 # %% ../nbs/01_encoder.ipynb #19e43bc6
-def _warnings(x, sung, g, found):
+def _warnings(x, sung, aside, found):
     w = []
     if not sung.any(): w.append("nothing sung was found: the trumpet stays silent")
     if found.get('clipped'): w.append(f"clipped: {found['clipped']} samples stand at full scale")
     if found.get('two_voices', 0) > .28: w.append(f"two voices? a second pitch sounds in {found['two_voices']:.0%} of the sung part")
+    if aside.sum() > 100: w.append(f"{aside.sum()/100:.1f} s of something much softer than the voice left out")
     hum = mains(x.f0.numpy(), x.periodicity.numpy())
     if found.get('hum_db') is not None and found['hum_db'] > -70: w.append(f"hum at {found['hum_hz']:.0f} Hz, taken out")
     elif hum.sum() > 100: w.append("hum at %.0f Hz" % np.median(x.f0.numpy()[hum]))
@@ -1008,7 +1010,7 @@ def fit(
     if octave != 'auto' and octave not in range(-4, 5):
         raise ValueError(f"octave is {octave!r}; use 'auto' or a whole number from -4 to 4")
     if tuning is None: tuning = float(key is not None)
-    g, noise, voice = voiced_gate(x, **kwargs)
+    g, noise, voice, aside = voiced_gate(x, **kwargs)
     g, sure = _edges(x.f0.numpy(), g)
     near = goes_on(x.f0.numpy(), x.periodicity.numpy(), g)
     sung = torch.from_numpy(sure & (x.periodicity.numpy() > .25))
@@ -1032,5 +1034,5 @@ def fit(
         frames=len(g), voiced=round(sung.sum().item() / max(1, len(g)), 3), octave=shift, transpose=transpose,
         voice_hz=_span(x.f0[sung]), trumpet_hz=_span(f0[sung]), noise_floor_db=round(noise, 1),
         voice_db=round(voice, 1), gain_db=round(gain, 1), slope=round(slope, 2), key=key, tuning=tuning,
-        breath=round((blown > floor_db).sum().item() / max(1, len(g)), 3), warnings=_warnings(x, sung, g, found or {}))
+        breath=round((blown > floor_db).sum().item() / max(1, len(g)), 3), warnings=_warnings(x, sung, aside & gate, found or {}))
     return Fitted(f0, x.periodicity, L, fade, blown), report
