@@ -313,12 +313,11 @@ def settings(config_name: str = 'tiny', # a model of the configuration file
 # %% ../nbs/05_train.ipynb #6eb43183
 def divide(data_dir: str, # folder of prepared recordings (.pt)
            valid_dir: str = None, # another one to validate on; a tenth of the first
-           seed: int = 0, # of the split
            hold_out: float = .1, # which share that is; 0: learn from everything
           ) -> tuple: # (training files, held-out files)
     "What to learn from and what to measure on."
     if valid_dir: return prepared(data_dir), prepared(valid_dir)
-    learn, held = split(data_dir, hold_out, seed)
+    learn, held = split(data_dir, hold_out)
     if hold_out and not held: raise ValueError(f'{data_dir}: one performance cannot be both learned and held out; add recordings, name a valid_dir, or hold nothing out (hold_out 0)')
     return learn, held
 
@@ -357,10 +356,9 @@ class Fixed(list):
 # %% ../nbs/05_train.ipynb #f8231108
 def aside(name: str, # of a recording
           share: float = .1, # of the performances
-          seed: int = 0,
          ) -> bool: # whether it is held out
     "Choose held-out performances by name alone."
-    return zlib.crc32(f'{seed}:{performance(name)}'.encode()) < share*2**32
+    return zlib.crc32(f'0:{performance(name)}'.encode()) < share*2**32 # the split's seed is 0, whatever the run's
 
 # %% ../nbs/05_train.ipynb #a7023cb5
 def streamed(repo_id: str, # a collection on the hub, like 'name/trumpets'
@@ -371,8 +369,8 @@ def streamed(repo_id: str, # a collection on the hub, like 'name/trumpets'
             ) -> tuple: # (training crops, held-out crops, statistics)
     "Crops to learn from and to measure on, from the hub."
     from vox2trumpet.hub import HubCrops, hub_json
-    stats, away = hub_json(repo_id, 'statistics'), lambda name: aside(name, hold_out, seed)
-    held = Fixed(itertools.islice((c for c in HubCrops(repo_id, seed=seed) if away(c['name'])), most if hold_out else 0))
+    stats, away = hub_json(repo_id, 'statistics'), lambda name: aside(name, hold_out)
+    held = Fixed(itertools.islice((c for c in HubCrops(repo_id) if away(c['name'])), most if hold_out else 0))
     if hold_out and not held: raise ValueError(f'{repo_id}: too few performances to hold some out')
     first = next(iter(held or HubCrops(repo_id, seed=seed)))
     if (n := len(first['audio'])) != round(seconds*sr): raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
@@ -405,7 +403,7 @@ def material(data_dir, valid_dir, hf_repo_id, # as in `train`
         if valid_dir: raise ValueError('with hf_repo_id the held-out part comes from the hub too: leave valid_dir out')
         *found, stats = streamed(hf_repo_id, t['batch_size'], t['crop_seconds'], t['seed'], rank, world, hold_out)
         return *found, stats, {**deal, 'files': [hf_repo_id], 'held': sorted({c['name'] for c in found[1]})}
-    files = divide(data_dir, valid_dir, t['seed'], hold_out)
+    files = divide(data_dir, valid_dir, hold_out)
     found = [Fixed() if not f else Crops(f, seconds=t['crop_seconds'], sr=m['sr'], hop=m['hop'], seed=t['seed'], styles=m.get('styles', ())) for f in files]
     stats = json.loads(json.dumps(statistics(files[0]))) # plain numbers only
     return *found, stats, {**deal, **{k: [p.name for p in f] for k, f in zip(('files', 'held'), files)}}
