@@ -77,8 +77,8 @@ class _Recurrence(torch.autograd.Function):
         (T, B), H = u.shape[:2], h.shape[1]
         def empty(*size, dtype=None): return u.new_empty(size, dtype=dtype)
         hs, gates, an = empty(T+1, B, H), empty(T, B, 3*H, dtype=dtype), empty(T, B, H, dtype=dtype)
-        low = hs if dtype == hs.dtype else hs.to(dtype)                 # the memories once more, as W wants them
-        from_input, to_gates = linear_map(U, c), linear_map(W.to(dtype), b.to(dtype))
+        low, W = hs if dtype == hs.dtype else hs.to(dtype), W.to(dtype) # the memories once more, as W wants them
+        from_input, to_gates = linear_map(U, c), linear_map(W, b.to(dtype))
         x = empty(B, 3*H)                                               # x_r, x_z, x_n of one frame, of which r, z, n are made in place
         rz, (r, z, n) = x[:, :2*H], x.split(H, 1)
         hs[0], low[0] = h, h
@@ -99,7 +99,7 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g):
         (u, U, W, hs, low, gates, an), (B, H) = ctx.saved_tensors, g.shape[1:]
-        x, back, carried = hs.new_empty(B, 3*H), linear_map(W.to(low.dtype).t()), 0
+        x, back, carried = hs.new_empty(B, 3*H), linear_map(W.t()), 0
         r, z, n = x.split(H, 1)
         delta, dn = gates, an                                           # each gradient takes the place of what it was made from
         with torch.inference_mode():

@@ -127,11 +127,10 @@ def _unfold(
 
 # %% ../nbs/00_synth.ipynb #837cb87e
 def _powers(
-    c: Tensor, # cos na for n = 0…P, (2, P + 1, blocks, hop); n = 1 is there, the rest is written
+    c: Tensor, # cos na for n = 0…P, (2, P + 1, blocks, hop); 0 and 1 are there, the rest is written
     s: Tensor, # sin na, likewise
 ):
     "Cosines and sines of all multiples from one of each: z^(m+r) = z^m z^r for r = 1…m."
-    c[:, 0], s[:, 0] = 1, 0
     m, P = 1, c.shape[1] - 1
     while m < P:
         r = min(m, P - m)
@@ -145,6 +144,7 @@ class _Rows:
     "The few cosines and sines that all partials of some blocks are made of."
     def __init__(self, P, hop, blocks, like):
         self.c, self.s = like.new_empty(2, 3, P + 1, blocks, hop)
+        self.c[:, 0], self.s[:, 0] = 1, 0
         self.x, self.z = like.new_empty(2, blocks*(P + 1)*hop)
         self.u = torch.arange(hop, device=like.device, dtype=like.dtype)/hop
         self.D, self.turns = 2*P + 1, None
@@ -216,8 +216,8 @@ class _SumOfSines(torch.autograd.Function):
         (coef, a, c, s), (P, plan), hop = ctx.saved_tensors, ctx.plan, g.shape[1]
         K = a.shape[-1]
         k = torch.arange(1, K + 1, device=a.device, dtype=a.dtype)
-        E, O = _fold((k*a)[..., :2*P*(P + 1)], P)
-        gE, gO = torch.zeros_like(E), torch.zeros_like(O)
+        if ctx.needs_input_grad[0]: E, O = _fold((k*a)[..., :2*P*(P + 1)], P)
+        gE, gO = a.new_zeros(2, len(a), P + 1, 2*P + 2)
         rows, slope = _Rows(P, hop, min(len(a), plan[0][0].stop), a), torch.empty_like(g)
         for i, Q in plan:
             cp, sp, cq, sq = rows.fill(c[:, i], s[:, i])
