@@ -77,7 +77,7 @@ class _Recurrence(torch.autograd.Function):
         (T, B), H = u.shape[:2], h.shape[1]
         def empty(*size, dtype=None): return u.new_empty(size, dtype=dtype)
         hs, gates, an = empty(T+1, B, H), empty(T, B, 3*H, dtype=dtype), empty(T, B, H, dtype=dtype)
-        low, W = hs if dtype == hs.dtype else hs.to(dtype), W.to(dtype) # the memories once more, as W wants them
+        low, W = hs if dtype == hs.dtype else torch.empty_like(hs, dtype=dtype), W.to(dtype) # the memories once more, as W wants them
         from_input, to_gates = linear_map(U, c), linear_map(W, b.to(dtype))
         x = empty(B, 3*H)                                               # x_r, x_z, x_n of one frame, of which r, z, n are made in place
         rz, (r, z, n) = x[:, :2*H], x.split(H, 1)
@@ -104,17 +104,17 @@ class _Recurrence(torch.autograd.Function):
         delta, dn = gates, an                                           # each gradient takes the place of what it was made from
         with torch.inference_mode():
             for d, h, drzn, a_n in reversed([*zip(*(v.unbind() for v in (g, hs[1:], gates, an)))]):
-                x.copy_(drzn)                                               # still r, z, n
+                x.copy_(drzn)                                           # still r, z, n
                 d = d + carried
-                kept, by_z = d*z, h - n                                     # h_t - n is z (h_{t-1} - n)
-                e = d - kept                                                # d (1-z)
+                kept, by_z = d*z, h - n                                 # h_t - n is z (h_{t-1} - n)
+                e = d - kept                                            # d (1-z)
                 torch.mul(by_z, e, out=z)
                 n.square_()
-                torch.addcmul(e, e, n, value=-1, out=n)                     # e (1-n²), which is δ_n
+                torch.addcmul(e, e, n, value=-1, out=n)                 # e (1-n²), which is δ_n
                 a = (a_n.to(n.dtype)*n).mul_(r)
                 a_n.copy_(n)
                 n.mul_(r)
-                torch.addcmul(a, a, r, value=-1, out=r)                     # a (1-r)
+                torch.addcmul(a, a, r, value=-1, out=r)                 # a (1-r)
                 carried = back(drzn.copy_(x)) + kept
         def total(a, b): return (a.flatten(0, 1).t() @ b.flatten(0, 1)).to(g.dtype) # over all frames
         du = (delta[..., :2*H] @ U[:2*H].to(an.dtype) + dn @ U[2*H:].to(an.dtype)).to(g.dtype) if ctx.needs_input_grad[0] else None

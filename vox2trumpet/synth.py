@@ -213,10 +213,8 @@ class _SumOfSines(torch.autograd.Function):
     @staticmethod
     @one_thread()
     def backward(ctx, g):
-        (coef, a, c, s), (P, plan), hop = ctx.saved_tensors, ctx.plan, g.shape[1]
-        K = a.shape[-1]
-        k = torch.arange(1, K + 1, device=a.device, dtype=a.dtype)
-        if ctx.needs_input_grad[0]: E, O = _fold((k*a)[..., :2*P*(P + 1)], P)
+        (coef, a, c, s), (P, plan), (K, hop) = ctx.saved_tensors, ctx.plan, (ctx.saved_tensors[1].shape[-1], g.shape[1])
+        if ctx.needs_input_grad[0]: E, O = _fold((torch.arange(1, K + 1, device=a.device)*a)[..., :2*P*(P + 1)], P)
         gE, gO = a.new_zeros(2, len(a), P + 1, 2*P + 2)
         rows, slope = _Rows(P, hop, min(len(a), plan[0][0].stop), a), torch.empty_like(g)
         for i, Q in plan:
