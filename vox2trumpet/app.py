@@ -272,7 +272,8 @@ def articulated(
     return [f'Of {a["notes"]} notes, {a["tongued"]} were tongued or slurred anew; pitch was moved by {a["settled_cents"]:.1f} cents on average to steady them.']
 
 # %% ../nbs/06_app.ipynb #9d28fcfd
-style_words = dict(urmp='phrases from a studio (urmp)', vsco2='long notes in a small room (vsco2)', tonejs='notes on a stage (tonejs)',
+style_words = dict(ddx7='phrases from a studio (ddx7)', urmp='short phrases from a studio, with its hiss (urmp)',
+                   giudici='two loud phrases, dull at the very top (giudici)', vsco2='long notes in a small room (vsco2)', tonejs='notes on a stage (tonejs)',
                    iowa='fortissimo notes, dry (iowa)', mtg='bright notes, close by (mtg)', mtg2='soft and bright notes, close by (mtg2)')
 
 def words(
@@ -410,7 +411,7 @@ def octaves(
 # %% ../nbs/06_app.ipynb #746610ad
 Checkpoint = Annotated[Path|None, typer.Option('--checkpoint', help='A trained model; the bundled trumpet if not given.')]
 Json = Annotated[bool, typer.Option('--json', help='Print figures for a script, as JSON.')]
-styling = "How it sounds: one of the model's styles (the bundled trumpet: urmp, vsco2, tonejs, iowa, mtg, mtg2)."
+styling = "How it sounds: one of the model's styles (the bundled trumpet: ddx7, urmp, giudici, vsco2, tonejs, iowa, mtg, mtg2)."
 hearing, fitting, playing = 'Listening', 'Fitting the voice to the trumpet', 'Playing like a trumpeter'
 
 def option(name, text, panel=None, **kw): return typer.Option(f'--{name}', help=text, rich_help_panel=panel, **kw)

@@ -573,7 +573,7 @@ def pitch_stream(
     blocks: Iterable[np.ndarray],  # audio at 16 kHz, in pieces
     step: float = hop,             # 16 kHz samples per frame
     tracker: str = 'crepe-tiny',   # one of `trackers`
-    fmin: float = 46., fmax: float = 1400., # Hz
+    fmin: float = 40., fmax: float = 1400., # Hz
     hum: bool = True,              # take mains hum out first
     voicing: float = .25,          # periodicity from which f0 is trusted
 ) -> tuple: # f0 Hz (frames,), periodicity 0…1 (frames,)
@@ -699,7 +699,8 @@ def mains(
     near: float = 25.,       # cents from a multiple of the mains
 ) -> np.ndarray: # bool, (frames,)
     "Where the pitch stands still on a multiple of 50 or 60 Hz: hum, not a voice"
-    out, c = (f0 < 65) & (per > .2), 1200 * np.log2(f0)   # below C2 nobody sings
+    out, c = (f0 < 65) & (per > .2), 1200 * np.log2(f0)   # below C2 nobody stays
+    for a, b in runs(tied(c, per > .2)) + [0, 1]: out[a:b] &= f0[a:b].max() < 65
     k = 1200 * np.log2(np.outer((50, 60), (1, 2, 3)).ravel())
     close = (np.abs(c[:, None] - k) < near).any(1) & (per > .2)
     for a, b in runs(close):
