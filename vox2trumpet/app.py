@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['grey', 'gold', 'sounds', 'pictures', 'default_articulation', 'style_words', 'cli', 'examples', 'Checkpoint', 'Json',
            'styling', 'hearing', 'fitting', 'playing', 'Tag', 'ink', 'max_seconds', 'max_megabytes', 'css', 'keys',
-           'page_js', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'outline', 'level_of',
-           'pitch_axis', 'draw_waves', 'draw_curves', 'painted', 'picture', 'check_names', 'perform', 'moved',
-           'articulated', 'words', 'caption', 'clock', 'transfer', 'command', 'sentence', 'main', 'bar', 'seconds_of',
-           'say', 'octaves', 'option', 'share', 'info', 'tree', 'prepare', 'download', 'look', 'check', 'merge', 'push',
-           'train', 'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'duration', 'page_transfer',
-           'safe_name', 'refusal', 'controls', 'chosen', 'play_tab', 'page', 'same_password', 'Training', 'last_lines',
-           'losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
+           'page_js', 'example_voices', 'voice_names', 'whole_file', 'play', 'note_name', 'wave_outline',
+           'file_loudness', 'pitch_axis', 'draw_waves', 'draw_curves', 'svg_style', 'transfer_picture', 'check_names',
+           'perform', 'describe_shift', 'describe_articulation', 'report_lines', 'report_caption', 'describe_time',
+           'transfer', 'command', 'error_sentence', 'main', 'progress_bar', 'seconds_of', 'print_report', 'octaves',
+           'option', 'share', 'info', 'indent_tree', 'prepare', 'download', 'look', 'check', 'merge', 'push', 'train',
+           'evaluate', 'inline_svg', 'inline_picture', 'checked_upload', 'describe_duration', 'page_transfer',
+           'safe_name', 'refusal_html', 'controls', 'options_from_controls', 'play_tab', 'page', 'same_password',
+           'Training', 'last_lines', 'read_losses', 'loss_picture', 'training_tab', 'app', 'serve', 'lab', 'bench']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
 import csv, html, json, math, os, re, shutil, sys, tempfile, time
@@ -83,7 +84,7 @@ def note_name(f: float) -> str: # e.g. 'Bb3'; frequency `f` in Hz
     return 'C Db D Eb E F Gb G Ab A Bb B'.split()[midi % 12] + str(midi//12 - 1)
 
 # %% ../nbs/06_app.ipynb #fa4b07e4
-def outline(
+def wave_outline(
     path: str|Path,      # an audio file
     columns: int=1200,   # of the picture
 ) -> tuple:              # seconds (columns,), lowest and highest sample (columns,)
@@ -97,7 +98,7 @@ def outline(
     return t, low, high
 
 # %% ../nbs/06_app.ipynb #ffcf9599
-def level_of(
+def file_loudness(
     path: str|Path,        # an audio file at the model's rate
     hop: int,              # samples per frame
     seconds: float=60.,    # read at a time
@@ -143,7 +144,7 @@ def draw_waves(
 ):
     "Draw two recordings, one above the other."
     for ax, file, c, name in zip(axes, (before, after), (grey, gold), ('voice', 'trumpet')):
-        ax.fill_between(*outline(file), color=c, lw=.4)
+        ax.fill_between(*wave_outline(file), color=c, lw=.4)
         ax.set(ylabel=name, yticks=[])
 
 # %% ../nbs/06_app.ipynb #81ebefe6
@@ -166,7 +167,7 @@ def draw_curves(
     level.set(ylabel='loudness, dB', ylim=(-90, 0), xlabel='seconds', xlim=(0, t[-1] if len(t) else 1))
 
 # %% ../nbs/06_app.ipynb #6363158f
-def painted(
+def svg_style(
     colour: str, # of text and axes
 ) -> dict:       # for matplotlib's `rc_context`
     "How our pictures are drawn: in one colour, with letters as letters."
@@ -174,7 +175,7 @@ def painted(
     return {k: colour for k in parts} | {'svg.fonttype': 'none', 'path.simplify_threshold': .5}
 
 # %% ../nbs/06_app.ipynb #9ad03951
-def picture(
+def transfer_picture(
     before: str|Path,      # the voice's file
     after: str|Path,       # the trumpet's file
     voice,                 # `Features` of the voice
@@ -191,12 +192,12 @@ def picture(
     from matplotlib.figure import Figure
     kind = Path(path).suffix[1:].lower()
     t = np.arange(len(voice.f0))*hop/sf.info(str(after)).samplerate
-    with rc_context(painted(colour)):
+    with rc_context(svg_style(colour)):
         fig = Figure(figsize=size, layout='constrained')
         if said: fig.suptitle(textwrap.fill(said, round(15*size[0])), fontsize=8, x=.01, ha='left')
         *waves, pitch, level = fig.subplots(4, sharex=True, height_ratios=(1, 1, 2, 2))
         draw_waves(waves, before, after)
-        draw_curves(pitch, level, t, voice, fitted, level_of(after, hop))
+        draw_curves(pitch, level, t, voice, fitted, file_loudness(after, hop))
         with whole_file(path) as part: fig.savefig(part, dpi=100, transparent=kind == 'svg')
 
 # %% ../nbs/06_app.ipynb #fe77b2b0
@@ -229,32 +230,32 @@ def perform(
     room: bool=False,               # in the room that belongs to the style; dry is what one can add a room to
     seed: int=0,                    # of the noise
     progress=None,                  # called with the share done, 0…1, and a word for what is being done
-    **options,                      # of `encoder.fit`
-) -> tuple:                         # figures, and the curves for `picture`: (voice, fitted, hop)
+    **options,                      # of `encoder.map_to_instrument`
+) -> tuple:                         # figures, and the curves for `transfer_picture`: (voice, fitted, hop)
     "Listen to a file, fit what was heard to the instrument, articulate it, play it."
-    from vox2trumpet.articulation import changes, shape
+    from vox2trumpet.articulation import articulation_changes, articulate
     from vox2trumpet.decoder import load_model
-    from vox2trumpet.encoder import encode_file, fit, save_audio, survey
+    from vox2trumpet.encoder import encode_file, map_to_instrument, save_audio, inspect_audio
     from vox2trumpet.synth import one_thread
     instrument = load_model(checkpoint)
     instrument.told(style, instrument.M) # a name it does not know is said before the work begins
     sr, hop = instrument.config['sr'], instrument.config['hop']
     tell = progress or (lambda share, what: None)
     with one_thread():
-        found = survey(src, sr)
+        found = inspect_audio(src, sr)
         n = found['samples']
         voice = encode_file(src, sr, hop, tracker, progress=lambda s: tell(min(1, s*sr/n)*.7, 'listening'))
-        sung, done = fit(voice, instrument.stats, found=found, **options)
-        fitted = shape(sung, articulation)
+        sung, done = map_to_instrument(voice, instrument.stats, found=found, **options)
+        fitted = articulate(sung, articulation)
         sound = play(instrument, fitted.f0, fitted.loudness, n, seed=seed, breath=fitted.breath, style=style, room=room,
                      progress=lambda share: tell(.7 + .3*share, 'playing'))
         gain = save_audio(out, sound, sr)
     done |= found | {'sample_rate': sr, 'turned_down_db': max(0., -20*math.log10(gain)), 'tracker': tracker,
                      'style': style or instrument.config.get('style'), 'room': room}
-    return done | {'articulation': {'amount': articulation, **changes(sung, fitted)}}, (voice, fitted, hop)
+    return done | {'articulation': {'amount': articulation, **articulation_changes(sung, fitted)}}, (voice, fitted, hop)
 
 # %% ../nbs/06_app.ipynb #ab0f20ec
-def moved(
+def describe_shift(
     octave: int,       # octaves up
     transpose: float,  # semitones up, besides
 ) -> str:
@@ -264,7 +265,7 @@ def moved(
     return ' and '.join(steps) or 'at the same height'
 
 # %% ../nbs/06_app.ipynb #6ff42d02
-def articulated(
+def describe_articulation(
     a: dict,       # report['articulation']
 ) -> list[str]:    # a sentence, or none
     "Say what articulation did."
@@ -276,7 +277,7 @@ style_words = dict(ddx7='phrases from a studio (ddx7)', urmp='short phrases from
                    giudici='two loud phrases, dull at the very top (giudici)', vsco2='long notes in a small room (vsco2)', tonejs='notes on a stage (tonejs)',
                    iowa='fortissimo notes, dry (iowa)', mtg='bright notes, close by (mtg)', mtg2='soft and bright notes, close by (mtg2)')
 
-def words(
+def report_lines(
     report: dict,   # from `transfer`
 ) -> list[str]:     # sentences, warnings last
     "Say what was found in the voice and what was done to it."
@@ -284,10 +285,10 @@ def words(
     if r['voice_hz']:
         sung, blown = [[note_name(f) for f in r[k]] for k in ('voice_hz', 'trumpet_hz')]
         lines = [f'Somebody sings {r["voiced"]:.0%} of the time, from {sung[0]} to {sung[2]}, mostly around {sung[1]}.',
-                 f'The trumpet plays {moved(r["octave"], r["transpose"])}, from {blown[0]} to {blown[2]}.',
+                 f'The trumpet plays {describe_shift(r["octave"], r["transpose"])}, from {blown[0]} to {blown[2]}.',
                  f'The voice is at {r["voice_db"]:.0f} dB over a noise floor of {r["noise_floor_db"]:.0f} dB; its middle '
                  f'was moved by {r["gain_db"]:+.1f} dB and its spread multiplied by {r["slope"]:.2f}.',
-                 *articulated(r['articulation'])]
+                 *describe_articulation(r['articulation'])]
         if r['style']: lines.append(f'Its sound is that of {style_words.get(r["style"], r["style"])}, {"in its room" if r["room"] else "without a room"}.')
         if r['tuning']: lines.append(f'It was tuned to {r["key"] or "equal temperament"}, by {r["tuning"]:.0%}.')
         if r['breath'] > 0: lines.append(f'Breath and consonants pass as air {r["breath"]:.0%} of the time.')
@@ -296,20 +297,20 @@ def words(
     return lines + [f'Warning: {w}' for w in r['warnings']]
 
 # %% ../nbs/06_app.ipynb #bdde94f1
-def caption(
+def report_caption(
     report: dict, # from `perform`
 ) -> str:
     "The report in a line, for a picture."
     r = report
     if not r['voice_hz']: return ' · '.join(r['warnings'])
     a, span = r['articulation'], [note_name(r['voice_hz'][i]) for i in (0, 2)]
-    parts = [f'voice {r["voiced"]:.0%} of the time, {"–".join(span)}', f'trumpet {moved(r["octave"], r["transpose"])}',
+    parts = [f'voice {r["voiced"]:.0%} of the time, {"–".join(span)}', f'trumpet {describe_shift(r["octave"], r["transpose"])}',
              f'level {r["gain_db"]:+.0f} dB, noise floor {r["noise_floor_db"]:.0f} dB',
              f'{a["notes"]} notes, settled by {a["settled_cents"]:.1f} cents']
     return ' · '.join(parts + [f'warning: {w}' for w in r['warnings']])
 
 # %% ../nbs/06_app.ipynb #c47952b4
-def clock(
+def describe_time(
     report: dict, # from `transfer`
 ) -> str:
     "Say how long it took."
@@ -322,14 +323,14 @@ def transfer(
     src: str|Path,                  # the voice: wav, flac, ogg or mp3; any rate, any number of channels
     out: str|Path,                  # the trumpet: .wav, .flac, .ogg or .mp3
     plot: str|Path|None=None,       # a picture of both: .png, .svg or .pdf
-    **options,                      # of `perform` and of `encoder.fit`: checkpoint, octave, transpose, articulation, …
+    **options,                      # of `perform` and of `encoder.map_to_instrument`: checkpoint, octave, transpose, articulation, …
 ) -> dict: # the report: voiced (0…1), voice_hz and trumpet_hz (low, middle, high), octave, gain_db, noise_floor_db, warnings, seconds, elapsed (s), …
     "Play a voice file on the trumpet; `FileNotFoundError` or `ValueError` before any work if a name or an option cannot be used."
     start = time.perf_counter()
     check_names(src, out, plot)
     with whole_file(out) as part:
         report, curves = perform(src, part, **options)
-        if plot: picture(src, part, *curves, plot, said=caption(report))
+        if plot: transfer_picture(src, part, *curves, plot, said=report_caption(report))
     elapsed = time.perf_counter() - start
     return {'input': str(src), 'output': str(out), 'plot': plot and str(plot), **report,
             'elapsed': elapsed, 'times_real_time': report['seconds']/elapsed}
@@ -354,7 +355,7 @@ def command(
     return lambda f: cli.command(name or f.__name__.strip('_'), rich_help_panel=group, epilog=lines)(f)
 
 # %% ../nbs/06_app.ipynb #3a2d1b71
-def sentence(
+def error_sentence(
     e: Exception,
 ) -> str: # on one line
     "Say an error as a user should read it."
@@ -367,12 +368,12 @@ def main(
     "Run the command line; a mistake becomes one sentence on stderr and exit code 1."
     try: cli(args=args, prog_name='vox2trumpet')
     except (ValueError, OSError) as e:
-        print(f'error: {sentence(e)}', file=sys.stderr)
+        print(f'error: {error_sentence(e)}', file=sys.stderr)
         sys.exit(1)
 
 # %% ../nbs/06_app.ipynb #06331449
 @contextmanager
-def bar():             # a function to be called with the share done, 0…1, and what is being done; or None
+def progress_bar():             # a function to be called with the share done, 0…1, and what is being done; or None
     "A progress bar on a terminal, nothing elsewhere."
     if not sys.stderr.isatty(): yield None; return
     from tqdm import tqdm
@@ -391,7 +392,7 @@ def seconds_of(
     try: return sf.info(str(path)).duration
     except sf.LibsndfileError: return 0.
 
-def say(
+def print_report(
     report,            # for scripts: a dict or a list
     lines: list[str],  # for people
     as_json: bool,     # which of the two
@@ -402,7 +403,7 @@ def say(
 # %% ../nbs/06_app.ipynb #ae95a54b
 def octaves(
     text: str, # 'auto' or a whole number
-) -> int|str:  # as `encoder.fit` wants it
+) -> int|str:  # as `encoder.map_to_instrument` wants it
     "Read the octave option."
     if text == 'auto': return text
     if not re.fullmatch('[+-]?[0-2]', text): raise ValueError(f'octave is {text}; it must be auto, or from -2 to 2')
@@ -446,9 +447,9 @@ def _transfer(
     options = dict(octave=octaves(octave), transpose=transpose, dynamics=dynamics, level=level, gate=gate,
                    fit_loudness=fit_loudness, tuning=tuning, key=key, breath=breath, articulation=articulation, tracker=tracker,
                    style=style, room=room)
-    with bar() as progress: report = transfer(voice, out, plot, checkpoint=checkpoint, seed=seed, progress=progress, **options)
-    lines = words(report) + [clock(report), f'Trumpet: {out}'] + [f'Picture: {plot}']*bool(plot)
-    say(report, lines, as_json)
+    with progress_bar() as progress: report = transfer(voice, out, plot, checkpoint=checkpoint, seed=seed, progress=progress, **options)
+    lines = report_lines(report) + [describe_time(report), f'Trumpet: {out}'] + [f'Picture: {plot}']*bool(plot)
+    print_report(report, lines, as_json)
 
 # %% ../nbs/06_app.ipynb #40a00e4e
 def info(
@@ -471,7 +472,7 @@ def info(
                       'parameters': sum(p.numel() for p in model.parameters()),
                       'config': model.config, 'stats': model.stats, 'card': model.card}}
 
-def tree(
+def indent_tree(
     d,              # a dict, a list or a value
     indent: str='', # before every line
 ) -> list[str]:     # lines of text
@@ -479,14 +480,14 @@ def tree(
     if not isinstance(d, dict): return [f'{indent}{o}' for o in (d if isinstance(d, list) else [d])]
     small = lambda v: not isinstance(v, (dict, list)) or all(isinstance(o, (int, float)) for o in v)
     return [line for k, v in d.items()
-            for line in ([f'{indent}{k}: {v}'] if small(v) else [f'{indent}{k}:', *tree(v, indent + '  ')])]
+            for line in ([f'{indent}{k}: {v}'] if small(v) else [f'{indent}{k}:', *indent_tree(v, indent + '  ')])]
 
 # %% ../nbs/06_app.ipynb #e73fb066
 @command('Play', 'vox2trumpet info', 'vox2trumpet info --json', name='info')
 def _info(checkpoint: Checkpoint=None, as_json: Json=False):
     "Show versions, devices, example voices and the model's card."
     report = info(checkpoint)
-    say(report, tree(report), as_json)
+    print_report(report, indent_tree(report), as_json)
 
 # %% ../nbs/06_app.ipynb #d703c9af
 @command('Recordings', 'vox2trumpet prepare recordings features')
@@ -504,7 +505,7 @@ def prepare(
     from vox2trumpet.data import prepare, summary
     report = prepare(in_dir, out_dir, model=pitch_model, workers=workers, shard=shard, calibrate=calibrate,
                      calibrate_to=calibrate_to, progress=sys.stderr.isatty())
-    say(report, [summary(report)], as_json)
+    print_report(report, [summary(report)], as_json)
 
 # %% ../nbs/06_app.ipynb #ace408bc
 Tag = Annotated[str, option('instrument', "URMP's tag of the instrument: tpt, vn, fl, ob, sax, bn, tbn, hn, tba, …")]
@@ -523,7 +524,7 @@ def download(
     from vox2trumpet.data import download, urmp_url
     report = download(out_dir, url or urmp_url, archive, source_dir, instrument, keep, progress=sys.stderr.isatty())
     lines = [f'{len(report["files"])} tracks are in {out_dir}']
-    say(report, lines + [f'refused: {o}' for o in report['refused']] + report['odd'], as_json)
+    print_report(report, lines + [f'refused: {o}' for o in report['refused']] + report['odd'], as_json)
 
 # %% ../nbs/06_app.ipynb #55e70817
 @command('Recordings', 'vox2trumpet look features --out_dir pictures')
@@ -546,9 +547,9 @@ def check(
     as_json: Json=False,
 ):
     "Find what is wrong with recordings; exit code 1 if something must not be trained on."
-    from vox2trumpet.data import check, set_aside, table
-    found = check(where, valid_dir, instrument, progress=sys.stderr.isatty())
-    say([f._asdict() for f in found], [table(found)], as_json)
+    from vox2trumpet.data import check_recordings, set_aside, findings_table
+    found = check_recordings(where, valid_dir, instrument, progress=sys.stderr.isatty())
+    print_report([f._asdict() for f in found], [findings_table(found)], as_json)
     if move: print(f'{len(set_aside(found, where))} files were set aside', file=sys.stderr)
     elif any(f.serious for f in found): raise typer.Exit(1)
 
@@ -559,8 +560,8 @@ def merge(
     parts: Annotated[list[Path], typer.Argument(help='Folders that `prepare --shard` filled elsewhere.')],
 ):
     "Make one prepared folder of several shards."
-    from vox2trumpet.data import merge
-    print(f'{len(merge(out_dir, *parts)["files"])} recordings are in {out_dir}')
+    from vox2trumpet.data import merge_shards
+    print(f'{len(merge_shards(out_dir, *parts)["files"])} recordings are in {out_dir}')
 
 # %% ../nbs/06_app.ipynb #3d5d841b
 @command('Recordings', 'vox2trumpet push features --repo_id name/trumpets')
@@ -570,8 +571,8 @@ def push(
     public: Annotated[bool, typer.Option('--public', help='Let everybody see it.')]=False,
 ):
     "Upload features as a dataset; the token is read from HF_TOKEN."
-    from vox2trumpet.hub import push
-    print(push(data_dir, repo_id, private=not public))
+    from vox2trumpet.hub import push_features
+    print(push_features(data_dir, repo_id, private=not public))
 
 # %% ../nbs/06_app.ipynb #dfa9731f
 @command('Training', 'vox2trumpet train --data_dir features --batch_size 16 --epochs 2 --config_name tiny')
@@ -618,9 +619,9 @@ def evaluate(
     error; rpa50: share within 50 cents; gross: share lost or half an octave off; db: level error, after the constant
     difference gain; balance: harmonics against noise, dB; attack: difference of rise times, ms (nan: no note begins after a pause).
     """
-    from vox2trumpet.evaluate import evaluate, table
+    from vox2trumpet.evaluate import evaluate, scores_table
     rows = evaluate(ref_dir, checkpoint, out_dir, crepe=pitch_model, style=style, progress=sys.stderr.isatty())
-    say(rows, [table(rows)], as_json)
+    print_report(rows, [scores_table(rows)], as_json)
 
 # %% ../nbs/06_app.ipynb #e71771a9
 ink = '#010203' # stands for the page's text colour
@@ -647,7 +648,7 @@ def inline_picture(
     "Draw voice and trumpet for a page: a wide and a narrow picture in the page's own colours."
     svgs = []
     for name, size in (('wide', (9.5, 5.5)), ('narrow', (4.4, 5.5))):
-        picture(src, out, *curves, folder/f'{name}.svg', size, ink, said)
+        transfer_picture(src, out, *curves, folder/f'{name}.svg', size, ink, said)
         svg = (folder/f'{name}.svg').read_text(encoding='utf-8')
         svgs.append(inline_svg(svg, name, 'Voice and trumpet: waveform, pitch and loudness over time'))
     return '<div class="picture">' + ''.join(svgs) + '</div>'
@@ -665,10 +666,10 @@ def checked_upload(
     if path.stat().st_size == 0: raise ValueError(f'{path.name} is empty.')
     seconds = seconds_of(path)
     if seconds > limit:
-        raise ValueError(f'{path.name} is {duration(seconds)} long; this page takes at most {duration(limit)}.')
+        raise ValueError(f'{path.name} is {describe_duration(seconds)} long; this page takes at most {describe_duration(limit)}.')
     return path
 
-def duration(
+def describe_duration(
     seconds: float,
 ) -> str:
     "Say a length of time as people do."
@@ -682,7 +683,7 @@ def page_transfer(
     folder: Path,       # the visitor's own
     limit: float,       # longest recording, s
     progress=None,      # called with the share done, 0…1, and what is being done
-    **options,          # of `perform` and `encoder.fit`
+    **options,          # of `perform` and `encoder.map_to_instrument`
 ) -> tuple:             # paths of WAV and FLAC, HTML of the picture, the report in words (Markdown)
     "What the page's button does."
     from vox2trumpet.encoder import read_blocks, save_audio
@@ -692,9 +693,9 @@ def page_transfer(
     wav, flac = [folder/f'{safe_name(src.stem)}-trumpet{kind}' for kind in ('.wav', '.flac')]
     report, curves = perform(src, wav, progress=progress, **options)
     save_audio(flac, read_blocks(wav, report['sample_rate']), report['sample_rate'])
-    drawing = inline_picture(src, wav, curves, folder, caption(report))
+    drawing = inline_picture(src, wav, curves, folder, report_caption(report))
     elapsed = time.perf_counter() - start
-    said = words(report) + [clock({**report, 'elapsed': elapsed, 'times_real_time': report['seconds']/elapsed})]
+    said = report_lines(report) + [describe_time({**report, 'elapsed': elapsed, 'times_real_time': report['seconds']/elapsed})]
     return str(wav), str(flac), drawing, '\n'.join(f'- {o}' for o in said)
 
 def safe_name(
@@ -704,7 +705,7 @@ def safe_name(
     return re.sub(r'[^\w -]+', '_', stem).strip('_ ')[:60] or 'voice'
 
 # %% ../nbs/06_app.ipynb #a8501710
-def refusal(
+def refusal_html(
     text: str,
 ) -> str:      # HTML; whatever is in a file's name is shown, not obeyed
     "Say on the page what did not work."
@@ -763,7 +764,7 @@ def controls(
                 breath=breath, tuning=tuning, key=key, tracker=tracker, fit_loudness=fit_loudness, style=style, room=room)
 
 # %% ../nbs/06_app.ipynb #922f0b51
-def chosen(
+def options_from_controls(
     **values, # of `controls`
 ) -> dict:    # options of `perform`
     "What the page's controls mean."
@@ -853,10 +854,10 @@ def page(
                        breath=breath, tuning=tuning, key=key, tracker=tracker, gate=gate, fit_loudness=fit_loudness,
                        style=style, room=room)
         def told(share, what): progress(share, what.capitalize())
-        try: wav, flac, drawing, said = page_transfer(path, session(request), limit, told, checkpoint=checkpoint, **chosen(**options))
+        try: wav, flac, drawing, said = page_transfer(path, session(request), limit, told, checkpoint=checkpoint, **options_from_controls(**options))
         except (ValueError, OSError) as e:
-            said = sentence(e).replace(str(path), Path(path or '').name)
-            return refusal(said), None, '', '', *[gr.update(value=None, interactive=False)]*2
+            said = error_sentence(e).replace(str(path), Path(path or '').name)
+            return refusal_html(said), None, '', '', *[gr.update(value=None, interactive=False)]*2
         return '', wav, drawing, said, gr.update(value=wav, interactive=True), gr.update(value=flac, interactive=True)
 
     def leave(request: gr.Request): shutil.rmtree(session(request), ignore_errors=True)
@@ -930,7 +931,7 @@ def last_lines(
         text = f.read().decode(errors='replace')
     return '\n'.join([o.rstrip('\r').split('\r')[-1] for o in text.split('\n') if o.strip()][-lines:])
 
-def losses(
+def read_losses(
     path: Path,     # log.csv of a training
 ) -> list[dict]:    # a row per epoch: step, train, valid, …
     "Read a training's curves."
@@ -940,14 +941,14 @@ def losses(
 
 # %% ../nbs/06_app.ipynb #05a3dc4e
 def loss_picture(
-    rows: list[dict], # from `losses`
+    rows: list[dict], # from `read_losses`
 ) -> str:             # HTML
     "Draw the losses of a training for a page."
     import io
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     if not rows: return '<p>No epoch is finished yet.</p>'
-    with rc_context(painted(ink)):
+    with rc_context(svg_style(ink)):
         fig, out = Figure(figsize=(7, 2.5), layout='constrained'), io.StringIO()
         ax = fig.subplots()
         for k, c in (('train', grey), ('valid', gold)):
@@ -967,10 +968,10 @@ def training_tab(
     from vox2trumpet.decoder import load_config
     def answer(password, act=lambda: None):
         try: training.allow(password or ''); act()
-        except (ValueError, OSError) as e: return refusal(sentence(e)), *[gr.skip()]*4
+        except (ValueError, OSError) as e: return refusal_html(error_sentence(e)), *[gr.skip()]*4
         state = 'running' if training.running() else 'not running'
         best, folder = training.best(), training.folder
-        return (f'Training is {state}.', last_lines(folder/'training.log'), loss_picture(losses(folder/'log.csv')),
+        return (f'Training is {state}.', last_lines(folder/'training.log'), loss_picture(read_losses(folder/'log.csv')),
                 gr.update(value=best, interactive=bool(best)), gr.Timer(active=True))
 
     def start(password, config_name, epochs, batch_size):
@@ -1061,13 +1062,13 @@ def lab(
                 name = Path(own.value[-1]['name'])
                 src = Path(folder)/f'{safe_name(name.stem)}{name.suffix}'
                 src.write_bytes(own.value[-1]['content'])
-            options = chosen(**{k: v.value for k, v in sliders.items()}, octave=octave.value, key=key.value)
+            options = options_from_controls(**{k: v.value for k, v in sliders.items()}, octave=octave.value, key=key.value)
             try: report = transfer(src, out, png, checkpoint=checkpoint, **options)
             except (ValueError, OSError) as e:
-                said.value = refusal(sentence(e).replace(f'{src.parent}{os.sep}', ''))
+                said.value = refusal_html(error_sentence(e).replace(f'{src.parent}{os.sep}', ''))
                 return
             before.value, after.value, drawing.value = src.read_bytes(), out.read_bytes(), png.read_bytes()
-            said.value = '<br>'.join(html.escape(o) for o in words(report) + [clock(report)])
+            said.value = '<br>'.join(html.escape(o) for o in report_lines(report) + [describe_time(report)])
     button.on_click(click)
     knobs = w.GridBox([*sliders.values()], layout=w.Layout(grid_template_columns='20rem 20rem'))
     return w.VBox([w.HBox([voices, own]), w.HBox([octave, key, button]), knobs, before, after, drawing, said])
@@ -1081,6 +1082,6 @@ def bench(
     as_json: Json=False,
 ):
     "Time every part on this machine, in turn with its textbook form."
-    from vox2trumpet.bench import bench, table
+    from vox2trumpet.bench import bench, bench_table
     rows = bench(threads, quick, checkpoint, progress=(lambda name: print(f'{name} …', file=sys.stderr)) if sys.stderr.isatty() else None)
-    say(rows, [table(rows)], as_json)
+    print_report(rows, [bench_table(rows)], as_json)

