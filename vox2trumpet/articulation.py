@@ -10,7 +10,8 @@ __all__ = ['measures', 'in_cents', 'staircase', 'valleys', 'note_spans', 'smooth
 # %% ../nbs/01d_articulation.ipynb #b0a4e119
 import numpy as np, torch
 from torch import Tensor
-from .encoder import Controls, floor_db, runs
+from .core import floor_db, runs
+from .mapping import Controls
 
 # %% ../nbs/01d_articulation.ipynb #b1097cf6
 def in_cents(

@@ -11,19 +11,23 @@ __all__ = ['jobs', 'alternate', 'bench_row', 'NoteBatch', 'random_notes', 'gradi
            'show_curve']
 
 # %% ../nbs/08_bench.ipynb #cdcb7114
-import copy, importlib, json, os, platform, subprocess, sys, tempfile, types
+import sys, copy, importlib, json, os, platform, subprocess, tempfile, types
+import torch
 from functools import partial
 from importlib.resources import files
 from math import log10, pi
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Callable, NamedTuple
-import torch
 from torch import Tensor, nn
-from .synth import harmonics, harmonic_synth, hop, filtered_noise, filtered_noise_plain, filtered_noise_stft, sr, white_noise
+from .core import hop, load_audio, save_audio, sr
+from .synth import filtered_noise, filtered_noise_plain, filtered_noise_stft, harmonic_synth, harmonics, white_noise
+from .kernels import fft_convolve
+from .encoder import encode, posterior, refine
+from .mapping import map_to_instrument
+from .decoder import GRUDecoder, Instrument, scale_features, stream
+from .checkpoint import load_config, load_model
 from .loss import MultiResolutionSTFTLoss
-from .decoder import GRUDecoder, Instrument, load_config, load_model, fft_convolve, scale_features, stream
-from .encoder import encode, map_to_instrument, load_audio, posterior, refine, save_audio
 from .train import training_step
 
 # %% ../nbs/08_bench.ipynb #9d2ff876

@@ -8,8 +8,8 @@ __all__ = ['sr', 'units', 'load_16k', 'spectral_distance', 'pitch_track', 'pitch
            'evaluation_gains', 'reconstruct', 'evaluate', 'scores_table', 'held_notes', 'measure_note', 'measure_grid']
 
 # %% ../nbs/07_evaluate.ipynb #4cf82c3f
-from pathlib import Path
 import numpy as np
+from pathlib import Path
 
 # %% ../nbs/07_evaluate.ipynb #d1774224
 sr = 16_000
@@ -193,8 +193,9 @@ def reconstruct(path: str|Path,        # a recording of the instrument
                ) -> tuple: # (samples,), the recording's length at the model's rate; the style
     "Play a recording's own pitch and loudness on the model."
     import torch
-    from vox2trumpet.encoder import encode, floor_db, load_audio
-    from vox2trumpet.decoder import load_model
+    from vox2trumpet.encoder import encode
+    from vox2trumpet.core import floor_db, load_audio
+    from vox2trumpet.checkpoint import load_model
     model = model or load_model()
     rate, hop = model.config['sr'], model.config['hop']
     y = load_audio(path, rate)
@@ -216,9 +217,9 @@ def evaluate(ref_dir: str|Path,            # a folder of recordings
     "Reconstruct every recording in a folder and measure each; `FileNotFoundError` without the folder, `ValueError` without recordings in it."
     import librosa, torch
     from tqdm.auto import tqdm
-    from vox2trumpet.decoder import load_model
+    from vox2trumpet.checkpoint import load_model
     from vox2trumpet.data import source_of
-    from vox2trumpet.encoder import save_audio
+    from vox2trumpet.core import save_audio
     if not Path(ref_dir).is_dir(): raise FileNotFoundError(f'{ref_dir}: there is no such folder of recordings')
     paths = sorted(p for p in Path(ref_dir).iterdir() if p.suffix.lower() in ('.wav', '.flac', '.ogg', '.mp3'))
     if not paths: raise ValueError(f'{ref_dir}: no recordings (wav, flac, ogg, mp3) in this folder')

@@ -6,12 +6,11 @@
 __all__ = ['feature_rows', 'crop_starts', 'row_crops', 'write_shards', 'push_features', 'shuffle_buffer', 'HubCrops', 'hub_json']
 
 # %% ../nbs/04c_hub.ipynb #cdf18b36
-import json, math, os, tempfile, time, zlib
+import json, tempfile, time, zlib
 import numpy as np, torch
 from pathlib import Path
 from torch.utils.data import IterableDataset, get_worker_info
 from .data import cut_crop, manifest, manifest_path, prepared, read_features, statistics
-from .encoder import hop, sr
 
 # %% ../nbs/04c_hub.ipynb #8c177d87
 def feature_rows(path: str | Path, # a prepared recording

@@ -10,14 +10,16 @@ __all__ = ['seed_for', 'noise_batch', 'deal_batches', 'vary_level', 'lr_at', 'em
            'make_datasets', 'resume', 'write_log', 'end_epoch', 'train_loop', 'train', 'options']
 
 # %% ../nbs/05_train.ipynb #7fcec8fe
-import argparse, contextlib, copy, inspect, itertools, json, math, os, re, signal, threading, zlib
-from pathlib import Path
+import argparse, contextlib, copy, inspect, itertools, json, math, re, signal, threading, zlib
 import torch
-from torch import nn, Tensor
-from .synth import sr, white_noise
-from .decoder import Instrument, check_model, load_config, load_model, save_model
+from pathlib import Path
+from torch import Tensor, nn
+from .core import sr, write_file
+from .synth import white_noise
+from .decoder import Instrument
+from .checkpoint import check_model, load_config, load_model, save_model
 from .loss import MultiResolutionSTFTLoss
-from .data import Crops, performance, prepared, source_of, split_by_performance, statistics, write_file
+from .data import Crops, performance, prepared, source_of, split_by_performance, statistics
 
 # %% ../nbs/05_train.ipynb #e570d3b3
 def seed_for(seed: int, # the run's seed
