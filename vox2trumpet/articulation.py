@@ -10,7 +10,8 @@ __all__ = ['measures', 'in_cents', 'staircase', 'valleys', 'note_spans', 'smooth
 # %% ../nbs/01d_articulation.ipynb #b0a4e119
 import numpy as np, torch
 from torch import Tensor
-from .core import floor_db, runs
+from typing import Annotated
+from .core import Option, floor_db, runs
 from .mapping import Controls
 
 # %% ../nbs/01d_articulation.ipynb #b1097cf6
@@ -238,18 +239,18 @@ def tongue_dips(
 # %% ../nbs/01d_articulation.ipynb #36133fbb
 def articulate(
     f: Controls,            # curves, from `encoder.map_to_instrument`
-    amount: float = 1.,   # 0 as sung … 1 as a trumpeter would
+    articulation: Annotated[float, Option(0, 1, step=.1, label='Articulation', group='Playing')] = 1., # begin, hold and join notes: 0 as sung, 1 as a trumpeter
     reach: float = 25., vibrato: float = 9., # cents, see `settle`
     tongue: float = 14., slur: float = 4.,   # dB, see `tongue_dips`
 ) -> Controls:              # of the same length
     "Give a voice's curves a trumpeter's articulation."
-    if not 0 <= amount <= 1: raise ValueError(f"articulation is {amount}; it must be from 0 to 1")
+    if not 0 <= articulation <= 1: raise ValueError(f"articulation is {articulation}; it must be from 0 to 1")
     spans = note_spans(f)
-    if amount == 0 or len(spans) == 0: return f
+    if articulation == 0 or len(spans) == 0: return f
     c, L = in_cents(f.f0), f.loudness.double().numpy()
     new = c.copy()
-    for a, b in spans: new[a:b] += amount*(settle(c[a:b], reach, vibrato) - c[a:b])
-    down = amount*tongue_dips(c, L, spans, tongue, slur)
+    for a, b in spans: new[a:b] += articulation*(settle(c[a:b], reach, vibrato) - c[a:b])
+    down = articulation*tongue_dips(c, L, spans, tongue, slur)
     L = np.where(L > floor_db, np.maximum(L - down, floor_db), L)
     return f._replace(f0=f.f0*torch.from_numpy(2**((new - c)/1200)).float(), loudness=torch.from_numpy(L).float())
 

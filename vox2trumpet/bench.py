@@ -24,6 +24,7 @@ from .core import hop, load_audio, save_audio, sr
 from .synth import filtered_noise, filtered_noise_plain, filtered_noise_stft, harmonic_synth, harmonics, white_noise
 from .kernels import fft_convolve
 from .encoder import encode, posterior, refine
+from .voicing import voicing
 from .mapping import map_to_instrument
 from .decoder import GRUDecoder, Instrument, scale_features, stream
 from .checkpoint import load_config, load_model
@@ -212,7 +213,7 @@ class Textbook(Instrument):
         amps, mags, _ = self.controls(f0, loudness, None, style, room)
         c = self.config
         y = harmonic_synth(f0, amps, c['sr'], c['hop']) + filtered_noise_stft(mags, white, c['hop'])
-        if room and 'room' in c: y, _ = fft_convolve(y, self.walls(self.told(style, f0)))
+        if room and 'room' in c: y, _ = fft_convolve(y, self.reverb_ir(self.style_one_hot(style, f0)))
         return y, None
 
 def as_textbook(model: Instrument) -> Textbook: # with the same weights
@@ -278,7 +279,8 @@ def bench_melody(
     stats: dict=None, # of the instrument that is to play it
 ) -> tuple: # f0, Hz, and loudness, dB, (1, frames)
     "What the bundled voice sings, again and again."
-    heard, _ = map_to_instrument(encode(bench_voice(min(seconds, 12.))), stats)
+    voice = encode(bench_voice(min(seconds, 12.)))
+    heard, _ = map_to_instrument(voice, voicing(voice), stats)
     n = round(seconds*sr/hop)
     return tuple(x.repeat(-(-n//len(x)))[None, :n] for x in (heard.f0, heard.loudness))
 
@@ -305,7 +307,7 @@ def play_rows(
     model, rows = load_model(checkpoint), []
     nets, held = (model.decoder, textbook_gru(model.decoder)), random_notes(1, seconds, 1, 0)[:2]
     for name, least, curves in (('features → audio', 10, bench_melody(seconds, model.stats)), ('one held note', None, held)):
-        x, style = scale_features(*curves), model.told(None, curves[0])
+        x, style = scale_features(*curves), model.style_one_hot(None, curves[0])
         network = [torch.no_grad()(lambda n=n: n(x, style=style)) for n in nets]
         T = alternate(*(play_of(1, seconds, plain, model, curves) for plain in (False, True)), *network, **timing)
         ours, theirs = T[:, 2:].median(0)[0].tolist()

@@ -13,7 +13,7 @@ import typer
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
-from .app import check_names, default_articulation, describe_time, example_voices, report_lines, transfer
+from .app import check_names, describe_time, example_voices, report_lines, transfer
 
 # %% ../nbs/06a_cli.ipynb #31c89d5e
 cli = typer.Typer(
@@ -115,7 +115,7 @@ def _transfer(
     level: Annotated[float, option('level', 'Play louder or softer, dB.', fitting)]=0.,
     fit_loudness: Annotated[bool, option('fit_loudness/--keep_loudness',
         "Move the voice's loudness to the trumpet's, or keep it as it is.", fitting)]=True,
-    articulation: Annotated[float, share('articulation', 'Begin, hold and join notes: 0 as sung, 1 as a trumpeter.')]=default_articulation,
+    articulation: Annotated[float, share('articulation', 'Begin, hold and join notes: 0 as sung, 1 as a trumpeter.')]=1.,
     tuning: Annotated[float|None, share('tune', 'Towards equal temperament: 0 as sung, 1 in tune; with a key, 1 if not given.')]=None,
     key: Annotated[str|None, option('key', "Tune to this key's notes only, as 'C major' or 'F# minor'.", playing)]=None,
     breath: Annotated[float, share('breath', 'Let breath and consonants through as air: 0 none, 1 all.')]=0.,

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'playing_ranges', 'note_hz', 'playing_range', 'note_name', 'a_weighting', 'a_weighting_power',
-           'whole_file', 'write_file', 'open_audio', 'decode_blocks', 'read_blocks', 'load_audio', 'save_audio',
-           'framed', 'rechunk', 'runs', 'listen', 'show_spec']
+           'whole_file', 'write_file', 'open_audio', 'decode_blocks', 'resample_blocks', 'read_blocks', 'load_audio',
+           'save_audio', 'framed', 'rechunk', 'runs', 'listen', 'show_spec', 'Option', 'Parameter', 'options_of',
+           'check_options', 'pick']
 
 # %% ../nbs/core.ipynb #096c6c33
-import math, os, re, tempfile
+import inspect, math, os, re, tempfile
 import numpy as np, torch
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Annotated, Callable, Iterable, Iterator, NamedTuple, get_args, get_origin
 from torch import Tensor
 
 # %% ../nbs/core.ipynb #3352fc87
@@ -124,24 +125,32 @@ def decode_blocks(
     if n == 0: raise ValueError(f"{path} holds no samples")
 
 # %% ../nbs/core.ipynb #0fe5e07c
+def resample_blocks(
+    blocks: Iterable[np.ndarray], # mono float32, one signal in pieces
+    rate: float,                  # its rate, samples/s
+    sr: int = sr,                 # wanted rate
+) -> Iterator[np.ndarray]: # mono float32 blocks at `sr`; round(n*sr/rate) samples in all
+    "Resample a signal of any length in constant memory."
+    import soxr
+    if rate == sr: yield from blocks; return
+    resampler, n_in, n_out = soxr.ResampleStream(rate, sr, 1, dtype='float32'), 0, 0
+    for x in blocks:
+        n_in, y = n_in + len(x), resampler.resample_chunk(x)
+        n_out += len(y)
+        if len(y): yield y
+    y = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    n = round(n_in * sr / rate) - n_out # still missing
+    if n > 0: yield np.pad(y[:n], (0, max(0, n - len(y))))
+
 def read_blocks(
     path,                 # audio file
     sr: int = sr,         # wanted rate
     seconds: float = 10., # length of a block
-    look=None,            # see `_decode`
-) -> Iterator[np.ndarray]: # mono float32 blocks at `sr`; round(n·sr/sr_file) samples in all
-    "Read and resample a file of any length in constant memory"
-    import soxr
+    look=None,            # see `decode_blocks`
+) -> Iterator[np.ndarray]: # mono float32 blocks at `sr`
+    "Read and resample a file of any length in constant memory."
     with open_audio(path) as f: rate = f.samplerate
-    if rate == sr: yield from decode_blocks(path, seconds, look); return
-    rs, n_in, n_out, held = soxr.ResampleStream(rate, sr, 1, dtype='float32'), 0, 0, None
-    for x in decode_blocks(path, seconds, look):
-        n_in, y = n_in + len(x), rs.resample_chunk(x)
-        n_out += len(y)
-        if len(y): yield y
-    y = rs.resample_chunk(np.zeros(0, np.float32), last=True)
-    n = round(n_in * sr / rate) - n_out       # what is still owed
-    if n > 0: yield np.pad(y[:n], (0, max(0, n - len(y))))
+    yield from resample_blocks(decode_blocks(path, seconds, look), rate, sr)
 
 # %% ../nbs/core.ipynb #a100fc75
 def load_audio(
@@ -263,3 +272,59 @@ def show_spec(
               vmin=S.max()-db, vmax=S.max(), extent=(0, len(y)/sr, 0, sr/2000))
     ax.set(xlabel='time, s', ylabel='kHz', title=title)
     return ax
+
+# %% ../nbs/core.ipynb #e9a934ba
+class Option(NamedTuple):
+    "The values a parameter may take, for `Annotated`: what a command line, a page and a check need beside its type and default."
+    low: float = -math.inf  # smallest
+    high: float = math.inf  # largest
+    unit: str = ''          # such as 'dB'
+    step: float = None      # of a slider
+    choices: tuple = ()     # the only values, if there are only some
+    label: str = ''         # short name on a page; the parameter's own if empty
+    group: str = ''         # heading it stands under
+
+# %% ../nbs/core.ipynb #2d4e40ff
+class Parameter(NamedTuple):
+    "One option of a function, as its signature declares it."
+    name: str
+    kind: type       # of its values
+    default: object
+    help: str        # the comment beside it
+    option: Option
+
+def options_of(
+    *functions: Callable,  # with parameters like `x: Annotated[float, Option(0, 1)]=.5, # what it does`
+) -> dict[str, Parameter]: # by name
+    "Collect the options that functions declare in their signatures."
+    from fastcore.docments import docments
+    found = {}
+    for f in functions:
+        helps = docments(f)
+        for name, p in inspect.signature(f).parameters.items():
+            if get_origin(p.annotation) is not Annotated: continue
+            kind, option = get_args(p.annotation)[:2]
+            if isinstance(option, Option): found[name] = Parameter(name, kind, p.default, helps.get(name) or '', option)
+    return found
+
+def check_options(
+    values: dict,         # option → value
+    *functions: Callable, # that declare them
+) -> None:
+    "Raise `ValueError` for an option that no function has, or a value out of its range."
+    known = options_of(*functions)
+    for name, value in values.items():
+        if name not in known: raise TypeError(f"there is no option {name!r}; there are {', '.join(known)}")
+        o = known[name].option
+        if o.choices and value is not None and value not in o.choices:
+            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(str, o.choices))}")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not o.choices and not o.low <= value <= o.high:
+            unit = f' {o.unit}' if o.unit else ''
+            raise ValueError(f"{name} is {value:g}; it must be from {o.low:g} to {o.high:g}{unit}")
+
+def pick(
+    values: dict, # option → value
+    f: Callable,  # that declares some of them
+) -> dict:
+    "The options among `values` that are `f`'s."
+    return {k: v for k, v in values.items() if k in inspect.signature(f).parameters}

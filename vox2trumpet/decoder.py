@@ -193,9 +193,9 @@ class Brain(nn.Module):
         self.register_buffer('M', M, persistent=False)
         if c.get('room'): self.room = nn.Parameter(torch.zeros(max(1, sizes['styles']), c['room']))
 
-    def told(self, style, like: Tensor) -> Tensor: return style_one_hot(style, self.config, like)
+    def style_one_hot(self, style, like: Tensor) -> Tensor: return style_one_hot(style, self.config, like)
 
-    def walls(self, told: Tensor) -> Tensor: # (batch, T + 1), or (1, T + 1) if there are no styles
+    def reverb_ir(self, told: Tensor) -> Tensor: # (batch, T + 1), or (1, T + 1) if there are no styles
         "The room's impulse response, in the style that was told."
         return impulse_response(self.room if told is None else told @ self.room)
 
@@ -207,7 +207,7 @@ class Brain(nn.Module):
                  room: bool=True # to be heard in its room, if it has one
                 ) -> tuple: # amplitudes (batch, frames, K), noise magnitudes (batch, frames, B), state
         "What the partials and the noise should do."
-        K, sr, told = self.config['n_harmonics'], self.config['sr'], self.told(style, f0)
+        K, sr, told = self.config['n_harmonics'], self.config['sr'], self.style_one_hot(style, f0)
         with torch.autocast(f0.device.type, torch.bfloat16) if self.bfloat16 and torch.is_grad_enabled() else nullcontext():
             out, state = self.decoder(scale_features(f0, loudness), state, told)
         out = out.to(f0.dtype)
@@ -215,7 +215,7 @@ class Brain(nn.Module):
         p = out[...,:K].masked_fill(~mask, -1e9).softmax(-1)*mask
         f = f0[...,None]*torch.arange(1., K+1, device=f0.device)
         w = a_weighting_power(f)
-        if room and 'room' in self.config: w = w*ir_power_at(self.walls(told), f, sr)
+        if room and 'room' in self.config: w = w*ir_power_at(self.reverb_ir(told), f, sr)
         g = level_gain(p, s, w, self.M, loudness)
         return p*g, s*g, state
 
@@ -240,7 +240,7 @@ class Instrument(Brain):
         sr, hop = self.config['sr'], self.config['hop']
         y, body = synthesize(f0, amps, mags, sr, hop, white=white, state=body, last=last, seed=seed)
         if room and 'room' in self.config:
-            y, past = fft_convolve(y, self.walls(self.told(style, f0)), past)
+            y, past = fft_convolve(y, self.reverb_ir(self.style_one_hot(style, f0)), past)
         return y, (net, body, past)
 
 # %% ../nbs/02_decoder.ipynb #fce141d7

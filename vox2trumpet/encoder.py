@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['bin_hz', 'trackers', 'loudness', 'posterior', 'comb_kernels', 'salience', 'log_evidence', 'Viterbi', 'refine',
            'periodicity', 'interpolate_unvoiced', 'energy_centroid', 'continues', 'time_reassign', 'crepe', 'swift',
-           'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file', 'second_voice',
-           'inspect_audio']
+           'find_tracker', 'pitch_stream', 'pitch', 'Features', 'Recording', 'encode', 'second_voice', 'encode_file']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
@@ -14,11 +13,12 @@ import torch.nn.functional as F, numpy as np, torch
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Iterable, Iterator, NamedTuple
+from itertools import islice, tee
+from typing import Annotated, Iterable, Iterator, NamedTuple
 from torch import Tensor
-from .core import a_weighting, floor_db, framed, hop, open_audio, read_blocks, rechunk, runs, sr
+from .core import Option, a_weighting, decode_blocks, floor_db, framed, hop, open_audio, rechunk, resample_blocks, runs, sr
 from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crepe_window, first_cent
-from .hum import dehum, hum_lines
+from .hum import dehum
 
 # %% ../nbs/01_encoder.ipynb #4d506404
 def _frame_loudness(
@@ -311,10 +311,11 @@ def pitch_stream(
     tracker: str = 'crepe-tiny',   # one of `trackers`
     fmin: float = 40., fmax: float = 1400., # Hz
     hum: bool = True,              # take mains hum out first
+    found: list = None,            # see `dehum`
     voicing: float = .25,          # periodicity from which f0 is trusted
 ) -> tuple: # f0 Hz (frames,), periodicity 0…1 (frames,)
     "Pitch of a signal of any length in bounded memory"
-    f0, per = find_tracker(tracker)(dehum(blocks, crepe_sr) if hum else blocks, step, fmin, fmax)
+    f0, per = find_tracker(tracker)(dehum(blocks, crepe_sr, found=found) if hum else blocks, step, fmin, fmax)
     f0, per = torch.from_numpy(f0).float(), torch.from_numpy(per).float()
     return interpolate_unvoiced(f0, per >= voicing), per
 
@@ -345,6 +346,15 @@ class Features(NamedTuple):
     periodicity: Tensor  # 0…1, (frames,)
     loudness: Tensor     # A-weighted dB, (frames,)
 
+class Recording(NamedTuple):
+    "What is worth knowing of a recording itself"
+    samples: int         # at the rate of the features
+    seconds: float
+    clipped: int         # samples inside flat tops at full scale
+    hum_hz: float | None # mains hum that was taken out; None: no hum
+    hum_db: float | None # its strongest line
+    two_voices: float    # share of the sung part in which a second pitch sounds
+
 # %% ../nbs/01_encoder.ipynb #ddd4e60d
 def encode(
     y: Tensor,            # (samples,)
@@ -355,26 +365,6 @@ def encode(
 ) -> Features: # each (ceil(samples/hop),)
     "Pitch, periodicity and loudness of a sound"
     with torch.no_grad(): return Features(*pitch(y, sr, hop, tracker, **kwargs), loudness(y, sr, hop))
-
-# %% ../nbs/01_encoder.ipynb #df5dfbea
-def encode_file(
-    path,                 # audio file of any length
-    sr: int = sr,         # the rate whose frames are wanted
-    hop: int = hop,       # samples per frame
-    tracker: str = 'crepe-tiny', # one of `trackers`
-    progress=None,        # called with the seconds read so far
-    **kwargs,             # see `pitch_stream`
-) -> Features: # each (ceil(samples/hop),)
-    "Features of a file in bounded memory: what `encode(load_audio(path))` gives"
-    def told(blocks, n=0):
-        for b in blocks:
-            n += len(b)
-            if progress: progress(n / crepe_sr)
-            yield b
-    with torch.no_grad():
-        loud = torch.cat([_frame_loudness(x, sr) for x in framed(read_blocks(path, sr), 512, hop)])
-    f0, per = pitch_stream(told(read_blocks(path, crepe_sr)), hop * crepe_sr / sr, tracker, **kwargs)
-    return Features(_fit_frames(f0, len(loud)), _fit_frames(per, len(loud)), loud)
 
 # %% ../nbs/01_encoder.ipynb #243d1d18
 def second_voice(
@@ -395,23 +385,35 @@ def second_voice(
     sung = (first > .25) & (x.std(1) > .03 * x.std(1).max())
     return int(sung.sum()), int((sung & (best(left)[0] > .3) & (left.square().sum(1) > .05 * S.square().sum(1))).sum())
 
-# %% ../nbs/01_encoder.ipynb #c26a6c7f
-def inspect_audio(
-    path,          # audio file of any length
-    sr: int = sr,  # the rate whose samples are counted
-) -> dict: # samples at `sr`, seconds, clipped (samples), hum_hz, hum_db (None without), two_voices (share of the sung part)
-    "Read a file once and say what `map_to_instrument` should know of the recording itself"
-    with open_audio(path) as f: rate = f.samplerate
-    seen = dict(samples=0, clipped=0)
-    def look(x):
+# %% ../nbs/01_encoder.ipynb #df5dfbea
+def encode_file(
+    path,                 # audio file of any length
+    sr: int = sr,         # the rate whose frames are wanted
+    hop: int = hop,       # samples per frame
+    tracker: Annotated[str, Option(choices=tuple(trackers), label='Pitch tracker', group='Listening')] = 'crepe-tiny', # what listens to the pitch: crepe-tiny, crepe-full (slower) or swift-f0 (an extra)
+    progress=None,        # called with the share that is read, 0…1
+    **kwargs,             # see `pitch_stream`
+) -> tuple[Features, Recording]: # features each (ceil(samples/hop),)
+    "Listen to a file: decode it once, in bounded memory, for its features and for what is wrong with it."
+    find_tracker(tracker)
+    with open_audio(path) as f: rate, claimed = f.samplerate, max(1, f.frames)
+    seen, hums, voices = dict(n=0, clipped=0), [], np.zeros(2, int)
+    def inspect(x): # (samples, channels), as decoded
         flat = np.abs(x) >= .999
-        seen['samples'] += len(x)
+        seen['n'] += len(x)
         seen['clipped'] += int((flat[2:] & flat[1:-1] & flat[:-2]).any(1).sum())
-    hums, one, two = [], 0, 0
-    for y in rechunk(read_blocks(path, crepe_sr, look=look), 10 * crepe_sr):
-        f, a, _, on = hum_lines(y, crepe_sr)
-        if f: hums.append((f, 20 * np.log10(np.median(np.abs(a), 0)[on].max())))
-        one, two = (p + q for p, q in zip((one, two), second_voice(y)))
-    f, db = max(hums, key=lambda h: h[1]) if hums else (None, None)
-    return dict(samples=round(seen['samples'] * sr / rate), seconds=seen['samples'] / rate, clipped=seen['clipped'],
-                hum_hz=f and round(f, 2), hum_db=db and round(float(db), 1), two_voices=round(two / max(1, one), 2))
+        if progress: progress(min(1., seen['n'] / claimed))
+    to_pitch, to_loudness = tee(decode_blocks(path, look=inspect))
+    levels, loud = (_frame_loudness(x, sr) for x in framed(resample_blocks(to_loudness, rate, sr), 512, hop)), []
+    def pieces(): # ten seconds at a time; loudness keeps pace, so that `tee` holds little
+        for x in rechunk(resample_blocks(to_pitch, rate, crepe_sr), 10 * crepe_sr):
+            voices[:] += second_voice(x)
+            loud.extend(islice(levels, 1))
+            yield x
+    with torch.no_grad():
+        f0, per = pitch_stream(pieces(), hop * crepe_sr / sr, tracker, found=hums, **kwargs)
+        loud = torch.cat([*loud, *levels])
+    hz, db = max(hums, key=lambda h: h[1]) if hums else (None, None)
+    recording = Recording(round(seen['n'] * sr / rate), seen['n'] / rate, seen['clipped'], hz and round(float(hz), 2), db and round(float(db), 1),
+                          round(float(voices[1] / max(1, voices[0])), 2))
+    return Features(_fit_frames(f0, len(loud)), _fit_frames(per, len(loud)), loud), recording

@@ -74,6 +74,7 @@ def dehum(
     sr: int = sr,                 # samples/s
     seconds: float = 10., halo: float = 2., # of a piece, of what is seen around it
     residue: float = .1,          # of the hum's strength: noise to cover what is left of it
+    found: list = None,           # gets (Hz, dB) of the strongest hum line, piece by piece
 ) -> Iterator[np.ndarray]:
     "Subtract mains hum from a signal of any length"
     rng = np.random.default_rng(0)
@@ -83,6 +84,7 @@ def dehum(
         after = next(pieces, None)
         f, a, at, on = hum_lines(np.concatenate([past, x, past[:0] if after is None else after[:h]]), sr)
         past, t, hum = x[-h:], (len(past) + np.arange(len(x))) / sr, 0.
+        if f and found is not None: found.append((f, 20 * np.log10(np.median(np.abs(a), 0)[on].max())))
         for k in np.flatnonzero(on):
             amp = np.interp(t, at, a[:, k].real) + 1j * np.interp(t, at, a[:, k].imag)
             hum = hum + (amp * np.exp(2j * np.pi * f * (k + 1) * t)).real

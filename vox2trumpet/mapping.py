@@ -7,11 +7,11 @@ __all__ = ['best_octave', 'loudness_map', 'scale_notes', 'tune', 'Controls', 'br
 
 # %% ../nbs/01c_mapping.ipynb #beb2c86b
 import numpy as np, torch
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from torch import Tensor
-from .core import floor_db, runs
+from .core import Option, floor_db, runs
 from .encoder import Features, interpolate_unvoiced
-from .voicing import _trim_slips, extend_voiced, is_hum, voiced_gate
+from .voicing import Voicing
 
 # %% ../nbs/01c_mapping.ipynb #95ef5562
 def best_octave(
@@ -122,71 +122,55 @@ def _level_between(L, sung, g): # dB: what is not sung takes no more than its su
 # %% ../nbs/01c_mapping.ipynb #19981e21
 def breath_level(
     x: Features,       # a voice's
-    noise: float, voice: float, # dB, see `voice_and_noise_level`
+    sung: Voicing,     # of the same voice
     amount: float = 1., # 0 none … 1 as loud beside the notes as it was beside the voice
     off: float = .25,  # periodicity below which a frame is air
     above: float = 8., # dB over the noise floor
 ) -> Tensor: # dB, (frames,), `floor_db` where none
     "Level of breath and consonants"
-    some = (x.periodicity < off) & (x.loudness > max(noise + above, voice - 45, floor_db)) & (amount > 0)
-    some &= torch.from_numpy(~is_hum(x.f0.numpy(), x.periodicity.numpy()))
+    some = (x.periodicity < off) & (x.loudness > max(sung.noise_db + above, sung.voice_db - 45, floor_db)) & (amount > 0)
+    some &= torch.from_numpy(~sung.hum)
     return torch.where(some, x.loudness + 20 * np.log10(max(amount, 1e-6)), torch.tensor(floor_db))
-
-# %% ../nbs/01c_mapping.ipynb #19e43bc6
-def _warnings(x, sung, aside, found):
-    w = []
-    if not sung.any(): w.append("nothing sung was found: the trumpet stays silent")
-    if found.get('clipped'): w.append(f"clipped: {found['clipped']} samples stand at full scale")
-    if found.get('two_voices', 0) > .28: w.append(f"two voices? a second pitch sounds in {found['two_voices']:.0%} of the sung part")
-    if aside.sum() > 100: w.append(f"{aside.sum()/100:.1f} s of something much softer than the voice left out")
-    hum = is_hum(x.f0.numpy(), x.periodicity.numpy())
-    if found.get('hum_db') is not None and found['hum_db'] > -70: w.append(f"hum at {found['hum_hz']:.0f} Hz, taken out")
-    elif hum.sum() > 100: w.append("hum at %.0f Hz" % np.median(x.f0.numpy()[hum]))
-    return w
 
 # %% ../nbs/01c_mapping.ipynb #e567eace
 def map_to_instrument(
-    x: Features,            # a voice's features
+    voice: Features,        # of one file
+    sung: Voicing,          # of the same voice
     stats: dict = None,     # of the instrument, as `statistics` (04) makes them; None leaves levels as they are
-    octave='auto',          # 'auto' or octaves, an integer
-    transpose: float = 0.,  # semitones
-    dynamics: float = 1.,   # spread of loudness: 0 flat, 1 the instrument's, 2 doubled
-    level: float = 0.,      # dB added to all
-    gate: bool = True,      # silence what is not sung
-    fit_loudness: bool = True, # map levels into the instrument's range
-    tuning: float = None, a4: float = None, key: str = None, # see `tune`; a key asks to be tuned to: without `tuning`, fully
-    breath: float = 0.,     # 0…1: let breath and consonants through, see `breath_level`
+    octave: Annotated[int|str, Option(choices=('auto', -4, -3, -2, -1, 0, 1, 2, 3, 4), label='Octaves', group='Mapping')] = 'auto', # octaves to move by; auto moves the voice to where the instrument plays
+    transpose: Annotated[float, Option(-48, 48, 'semitones', 1, label='Semitones', group='Mapping')] = 0., # semitones to move by, in addition
+    dynamics: Annotated[float, Option(0, 2, step=.1, label='Dynamics', group='Mapping')] = 1., # spread of loud and soft: 0 all the same, 1 as the instrument's, 2 doubled
+    level: Annotated[float, Option(-60, 60, 'dB', 1, label='Level', group='Mapping')] = 0., # dB to play louder or softer by
+    fit_loudness: Annotated[bool, Option(label="Move loudness to the instrument's", group='Mapping')] = True, # move the voice's loudness to the instrument's
+    tuning: Annotated[float|None, Option(0, 1, step=.1, label='In tune', group='Mapping')] = None, # pull notes to equal temperament: 0 as sung, 1 in tune; 1 if only a key is given
+    a4: float = None,       # Hz, see `tune`
+    key: Annotated[str|None, Option(label='Key', group='Mapping')] = None, # tune to the notes of this key only, such as 'C major' or 'F# minor'
+    breath: Annotated[float, Option(0, 1, step=.1, label='Breath', group='Mapping')] = 0., # let breath and consonants through as air: 0 none, 1 all
     fmin: float = 164.8, fmax: float = 1050., # Hz, the instrument's range
-    found: dict = None,     # of `inspect_audio`, for the warnings
-    **kwargs,               # see `voiced_gate`
-) -> tuple: # (Fitted, report)
-    "Lay a voice's curves into an instrument's range, and say what was done"
+) -> tuple[Controls, dict]: # and what was done: octave, voice_hz, trumpet_hz, gain_db, …
+    "Move a voice's pitch and loudness to where an instrument plays."
     if octave != 'auto' and octave not in range(-4, 5):
         raise ValueError(f"octave is {octave!r}; use 'auto' or a whole number from -4 to 4")
     if tuning is None: tuning = float(key is not None)
-    g, noise, voice, aside = voiced_gate(x, **kwargs)
-    g, sure = _trim_slips(x.f0.numpy(), g)
-    near = extend_voiced(x.f0.numpy(), x.periodicity.numpy(), g)
-    sung = torch.from_numpy(sure & (x.periodicity.numpy() > .25))
-    x = x._replace(f0=interpolate_unvoiced(x.f0, sung | torch.from_numpy(near & ~g)))
-    if not gate: g = np.ones(len(g), bool)
-    f0 = x.f0 * 2 ** (transpose / 12)
-    shift = best_octave(f0[sung], fmin, fmax) if octave == 'auto' else int(octave)
-    f0, L, gain, slope = tune(f0 * 2. ** shift, sung.numpy(), tuning, a4, key), x.loudness, level, 1.
-    blown = breath_level(x, noise, voice, breath)
-    if gate and sung.any(): f0, L = _nearest_kept(f0, near), _level_between(L, sung.numpy(), g)
+    on, gate = torch.from_numpy(sung.sung), sung.gate
+    pitch = interpolate_unvoiced(voice.f0, on | torch.from_numpy(sung.edge))
+    f0 = pitch * 2 ** (transpose / 12)
+    shift = best_octave(f0[on], fmin, fmax) if octave == 'auto' else int(octave)
+    f0, L, gain, slope = tune(f0 * 2. ** shift, sung.sung, tuning, a4, key), voice.loudness, level, 1.
+    blown = breath_level(voice, sung, breath)
+    if sung.gated and on.any(): f0, L = _nearest_kept(f0, gate | sung.edge), _level_between(L, sung.sung, gate)
     silent = L <= floor_db
-    if fit_loudness and stats and sung.any():
-        gain, slope, f = loudness_map(x.loudness[sung], stats, dynamics, level)
-        L = f(L)
+    if fit_loudness and stats and on.any():
+        gain, slope, to_instrument = loudness_map(voice.loudness[on], stats, dynamics, level)
+        L = to_instrument(L)
     else: L = L + level
-    fade = torch.from_numpy(_fade_gate(g)) if gate else torch.ones(len(f0))
+    fade = torch.from_numpy(_fade_gate(gate)) if sung.gated else torch.ones(len(f0))
     L = (L + 20 * fade.clamp(min=1e-6).log10()).clamp(min=floor_db)
     L = torch.where((fade == 0) | silent, torch.tensor(floor_db), L)
     blown = torch.where(blown > floor_db, (blown + gain).clamp(floor_db, 0.), blown)
     report = dict(
-        frames=len(g), voiced=round(sung.sum().item() / max(1, len(g)), 3), octave=shift, transpose=transpose,
-        voice_hz=_spread(x.f0[sung]), trumpet_hz=_spread(f0[sung]), noise_floor_db=round(noise, 1),
-        voice_db=round(voice, 1), gain_db=round(gain, 1), slope=round(slope, 2), key=key, tuning=tuning,
-        breath=round((blown > floor_db).sum().item() / max(1, len(g)), 3), warnings=_warnings(x, sung, aside & gate, found or {}))
-    return Controls(f0, x.periodicity, L, fade, blown), report
+        frames=len(gate), voiced=round(on.sum().item() / max(1, len(gate)), 3), octave=shift, transpose=transpose,
+        voice_hz=_spread(pitch[on]), trumpet_hz=_spread(f0[on]), noise_floor_db=round(sung.noise_db, 1),
+        voice_db=round(sung.voice_db, 1), gain_db=round(gain, 1), slope=round(slope, 2), key=key, tuning=tuning,
+        breath=round((blown > floor_db).sum().item() / max(1, len(gate)), 3))
+    return Controls(f0, voice.periodicity, L, fade, blown), report

@@ -14,7 +14,7 @@ import typer
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
-from .app import transfer, default_articulation, describe_time, example_voices, gold, grey, perform, report_caption, report_lines, style_words, svg_style, transfer_picture, voice_names
+from .app import transfer, describe_time, example_voices, gold, grey, report_caption, report_lines, style_words, svg_style, transfer_picture, voice_names
 from .cli import Checkpoint, command, error_sentence, octaves, option, seconds_of
 
 # %% ../nbs/06b_page.ipynb #e71771a9
@@ -85,9 +85,11 @@ def page_transfer(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     wav, flac = [folder/f'{safe_name(src.stem)}-trumpet{kind}' for kind in ('.wav', '.flac')]
-    report, curves = perform(src, wav, progress=progress, **options)
+    drawn = []
+    def draw(src, wav, voice, controls, hop, report): drawn.append(inline_picture(src, wav, (voice, controls, hop), folder, report_caption(report)))
+    report = transfer(src, wav, progress=progress, draw=draw, **options)
     save_audio(flac, read_blocks(wav, report['sample_rate']), report['sample_rate'])
-    drawing = inline_picture(src, wav, curves, folder, report_caption(report))
+    drawing = drawn[0]
     elapsed = time.perf_counter() - start
     said = report_lines(report) + [describe_time({**report, 'elapsed': elapsed, 'times_real_time': report['seconds']/elapsed})]
     return str(wav), str(flac), drawing, '\n'.join(f'- {o}' for o in said)
@@ -141,7 +143,7 @@ def controls(
             dynamics = gr.Slider(0, 2, 1, step=.1, label='Dynamics', info='0 all the same, 1 as a trumpeter')
             level = gr.Slider(-20, 20, 0, step=1, label='Level, dB', info='softer or louder playing, not only volume')
         with gr.Row():
-            articulation = gr.Slider(0, 1, default_articulation, step=.1, label='Articulation', info='0 as sung, 1 notes joined as a trumpeter would')
+            articulation = gr.Slider(0, 1, 1., step=.1, label='Articulation', info='0 as sung, 1 notes joined as a trumpeter would')
             breath = gr.Slider(0, 1, 0, step=.1, label='Breath', info='let breath and consonants through as air')
         with gr.Row():
             tuning = gr.Slider(0, 1, 0, step=.1, label='In tune', info='0 as sung, 1 in tune; a key alone tunes fully')
@@ -445,7 +447,7 @@ def lab(
     octave = w.Dropdown(options=['auto', '-2', '-1', '0', '1', '2'], description='octaves')
     key = w.Dropdown(options=keys, description='key')
     def slider(name, value, top=1): return w.FloatSlider(value, min=0, max=top, step=.1, description=name)
-    sliders = dict(dynamics=slider('dynamics', 1, 2), articulation=slider('articulation', default_articulation), breath=slider('breath', 0),
+    sliders = dict(dynamics=slider('dynamics', 1, 2), articulation=slider('articulation', 1.), breath=slider('breath', 0),
                    tuning=slider('in tune', 0))
     button, said = w.Button(description='Play', button_style='primary'), w.HTML()
     before, after, drawing = w.Audio(autoplay=False, loop=False), w.Audio(autoplay=False, loop=False), w.Image()

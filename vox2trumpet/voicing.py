@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['hysteresis', 'is_hum', 'reverb_tail', 'split_at_leaps', 'background', 'voice_and_noise_level', 'voiced_gate',
-           'tracking_slip', 'extend_voiced']
+           'tracking_slip', 'extend_voiced', 'Voicing', 'voicing']
 
 # %% ../nbs/01b_voicing.ipynb #c2df5055
 import numpy as np
-from .core import floor_db, runs
+from typing import Annotated, NamedTuple
+from .core import Option, floor_db, runs
 from .encoder import Features, continues
 
 # %% ../nbs/01b_voicing.ipynb #4f34a66d
@@ -190,3 +191,27 @@ def _trim_slips(f0, g, shortest=8): # close the gate over long slips and those a
         g[a:b] = False
         if len(good): g[a + good[0]:a + good[-1] + 1] = True
     return g, g & ~slip
+
+# %% ../nbs/01b_voicing.ipynb #22fefb7d
+class Voicing(NamedTuple):
+    "When somebody sings, one value per frame"
+    gate: np.ndarray       # bool, (frames,): the instrument sounds
+    sung: np.ndarray       # bool, (frames,): pitch and loudness can be trusted
+    edge: np.ndarray       # bool, (frames,): just outside the gate, where a note's pitch goes on
+    hum: np.ndarray        # bool, (frames,): the pitch of the mains
+    background: np.ndarray # bool, (frames,): far softer than the singing around it
+    noise_db: float        # the level when nobody sings
+    voice_db: float        # how loud the singing gets
+    gated: bool            # False: every frame sounds
+
+def voicing(
+    voice: Features, # of one file
+    gate: Annotated[bool, Option(label='Keep silent where nobody sings', group='Listening')] = True, # keep silent where nobody sings
+    **kwargs,        # see `voiced_gate`
+) -> Voicing:
+    "Decide when somebody sings."
+    f0, per = voice.f0.numpy(), voice.periodicity.numpy()
+    opened, noise, level, background = voiced_gate(voice, **kwargs)
+    opened, sure = _trim_slips(f0, opened)
+    edge = extend_voiced(f0, per, opened) & ~opened
+    return Voicing(opened if gate else np.ones(len(opened), bool), sure & (per > .25), edge, is_hum(f0, per), background & gate, noise, level, gate)
