@@ -19,7 +19,7 @@ model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonic
 transformer_keys = dict(heads=(int,1), context=(int,2))
 training_keys = dict(learning_rate=(float,0), lr_decay=(float,0), batch_size=(int,1), crop_seconds=(float,0),
                      gain_db=(float,0), mag_loss_weight=(float,0), fft_sizes=(list,4), log_eps=(float,0),
-                     grad_clip=(float,0), ema=(float,0), styles=(str,None), brighter=(float,0), precision=(str,None), seed=(int,0))
+                     grad_clip=(float,0), ema=(float,0), styles=(str,None), brightness_weight=(float,0), precision=(str,None), seed=(int,0))
 
 # %% ../nbs/02a_checkpoint.ipynb #64428a8d
 def _value(v, kind: type, least, where: str): # the value, converted to its kind; where: for the message

@@ -262,8 +262,8 @@ class Run:
             batch['audio'], batch['loudness'] = vary_level(batch['audio'], batch['loudness'], items, t['gain_db'], a['epoch'], t['seed'])
         noise = noise_batch(batch['audio'].shape[1], items, a['epoch'], t['seed']).to(self.acc.device)
         for g in self.optimizer.param_groups: g['lr'] = lr_at(a['step'], t['learning_rate'], t['lr_decay'])
-        dull = lambda: t['brighter']*brightness_penalty(self.acc.unwrap_model(self.model), seed_for(t['seed'], a['epoch'], a['batch'], 9))
-        l, norm = training_step(self.model, self.loss, self.optimizer, batch, noise, t['grad_clip'], self.acc.backward, dull if t['brighter'] else None)
+        dull = lambda: t['brightness_weight']*brightness_penalty(self.acc.unwrap_model(self.model), seed_for(t['seed'], a['epoch'], a['batch'], 9))
+        l, norm = training_step(self.model, self.loss, self.optimizer, batch, noise, t['grad_clip'], self.acc.backward, dull if t['brightness_weight'] else None)
         l, norm, told = self.acc.reduce(torch.stack([l, norm, l.new_tensor(float(bool(stop)))]), 'mean').tolist()
         if not math.isfinite(l + norm):
             names = nonfinite_files(self.acc.unwrap_model(self.model), self.loss, batch, noise)
