@@ -324,6 +324,7 @@ class Option(NamedTuple):
     choices: tuple = ()     # the only values, if there are only some
     label: str = ''         # short name on a page; the parameter's own if empty
     group: str = ''         # heading it stands under
+    off: str = ''           # flag that switches it off on a command line; `no_` and its name if empty
 
 # %% ../nbs/core.ipynb #2d4e40ff
 class Parameter(NamedTuple):
