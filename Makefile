@@ -2,7 +2,7 @@
 #   make trumpet VOICE=my-voice.wav      hear a voice as a trumpet (out/)
 #   make test                            every cell of every notebook, and a wheel tried outside
 #   make lab | app | docs | bench        JupyterLab | the web page | the site (needs Quarto) | speed
-#   make readme | check-docs | card      README.md and requirements.txt | what can be checked without Quarto | the site's picture
+#   make readme | check-docs | card      README.md and requirements.txt | what can be checked without Quarto | the site's pictures
 # TORCH=cuda takes PyTorch's CUDA build; PYTHON=python3.12 another interpreter.
 PYTHON ?= python3
 TORCH  ?= cpu
@@ -14,8 +14,9 @@ BIN  = .venv/bin
 PIP  = $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = $(PIP) install -qq --constraint constraints.txt
 TORCH_VERSION = $(shell sed -n 's/^torch==//p' constraints.txt)
-USE = .venv/use-$(TORCH)
-DEV = .venv/dev-$(TORCH)
+BASE = .venv/base-$(TORCH)
+APP  = .venv/app-$(TORCH)
+DEV  = .venv/dev-$(TORCH)
 SETUP = settings.ini setup.py constraints.txt
 
 # PyPI's Linux wheel of torch brings gigabytes of CUDA; the CPU build is called +cpu and has its own index.
@@ -28,9 +29,12 @@ endif
 .PHONY: trumpet test lab app docs bench readme check-docs card clean
 .DELETE_ON_ERROR:
 
-trumpet: $(USE)
+trumpet: $(BASE)
 	@mkdir -p out
 	@$(BIN)/vox2trumpet transfer "$(VOICE)" "out/$(NAME)-trumpet.wav" --plot "out/$(NAME)-trumpet.png"
+
+app: $(APP)
+	@$(BIN)/vox2trumpet app
 
 test: $(DEV)
 	@$(BIN)/python .ci/checks.py
@@ -38,10 +42,7 @@ test: $(DEV)
 lab: $(DEV)
 	@$(BIN)/jupyter lab nbs
 
-app: $(USE)
-	@$(BIN)/vox2trumpet app
-
-bench: $(USE)
+bench: $(DEV)
 	@$(BIN)/vox2trumpet bench
 
 docs: $(DEV)
@@ -56,21 +57,27 @@ readme: $(DEV)
 check-docs: $(DEV)
 	@$(BIN)/python .ci/docs.py pages
 	@$(BIN)/python .ci/docs.py formulas
+	@$(BIN)/python .ci/docs.py screens
 
 card: $(DEV)
 	@$(BIN)/python .ci/card.py
 
-$(USE): $(SETUP)
+$(BASE): $(SETUP)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@for other in $(filter-out $@,$(wildcard .venv/use-*)); do $(PIP) uninstall --quiet --yes torch; done
-	@rm -f .venv/use-* .venv/dev-*
+	@for other in $(filter-out $@,$(wildcard .venv/base-*)); do $(PIP) uninstall --quiet --yes torch; done
+	@rm -f .venv/base-* .venv/app-* .venv/dev-*
 	@echo "Installing into .venv, once: PyTorch ($(TORCH)) …"
 	@$(INSTALL) $(TORCH_SPEC)
 	@echo "… and the rest"
 	@$(INSTALL) --editable .
 	@touch $@
 
-$(DEV): $(USE)
+$(APP): $(BASE)
+	@echo "Installing what the page needs …"
+	@$(INSTALL) --editable ".[app]"
+	@touch $@
+
+$(DEV): $(BASE)
 	@echo "Installing what notebooks and tests need …"
 	@$(INSTALL) --editable ".[dev]"
 	@touch $@

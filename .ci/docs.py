@@ -2,6 +2,7 @@
 
 pages      nbdev processes every notebook as for the site; then front matter, sidebar, links, anchors, pictures
 formulas   Mermaid and KaTeX, from npm, draw every diagram and set every formula in Chromium
+screens    every notebook as HTML in Chromium, on a phone and on a desk: widths, alt texts, players, no other host
 """
 import json, re, shutil, subprocess, sys, tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -97,7 +98,7 @@ def process(folder):
         if not job.exception(): continue
         wrong(p.name, f'nbdev cannot process it (it runs exported cells and cells that import): {" ".join(str(job.exception()).split())[:200]}')
         shutil.copy(p, folder)
-    subprocess.run([sys.executable, root/'.ci'/'mermaid.py'], cwd=folder, check=True)
+    subprocess.run([sys.executable, root/'.ci'/'prerender.py'], cwd=folder, check=True)
     return {p.name: read(p) for p in sorted(folder.glob('*.ipynb'))}
 
 def check_url(where, url):
@@ -215,8 +216,100 @@ def formulas():
             if said := page.evaluate(draw, [kind, text, display]): wrong(name, f'{said.splitlines()[0]} in {" ".join(text.split())[:100]}')
         browser.close()
 
+# ---- pages in a browser
+
+screen_css = """body { margin: 0; font: 17px/1.5 system-ui, sans-serif } main { box-sizing: border-box; max-width: 678px; margin: auto; padding: 0 }
+pre { font: 14px/1.5 monospace; margin: 0 0 1rem } .input pre, .highlight pre, main > pre { white-space: pre-wrap; overflow-wrap: anywhere }
+code { overflow-wrap: anywhere }
+@media (max-width: 700px) { main { padding: 0 12px } }"""
+
+look_at = """() => {
+  const main = document.querySelector('main'), right = main.getBoundingClientRect().right - parseFloat(getComputedStyle(main).paddingRight)
+  const found = []
+  if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)
+  for (const e of main.querySelectorAll('img, svg, audio, p, pre, table, iframe')) {
+    let box = e.parentElement, inside = false
+    for (; box && box != main; box = box.parentElement) inside ||= ['auto', 'scroll'].includes(getComputedStyle(box).overflowX)
+    const text = (e.innerText || e.alt || '').trim().slice(0, 50)
+    if (!inside && e.getBoundingClientRect().right > right + 1) found.push(`a ${e.localName} leaves its column: ${text}`)
+    if (innerWidth > 1000 && e.localName == 'pre' && e.innerText.split('\n').some(l => l.length > 80 && (l.trim().match(/ {2,}/g) || []).length > 2)) found.push(`a table printed as text: ${text}`)
+    if (innerWidth > 1000 && ['pre', 'table'].includes(e.localName) && e.scrollWidth > e.clientWidth + 1) found.push(`a ${e.localName} is cut off (${e.scrollWidth} px in ${e.clientWidth}): ${text}`)
+  }
+  for (const e of main.querySelectorAll('img')) if (!e.alt.trim()) found.push('a picture without alt text')
+  return found
+}"""
+
+play_all = """async () => {
+  const found = []
+  for (const a of document.querySelectorAll('audio')) {
+    try {
+      a.muted = true
+      await a.play()
+      await new Promise((done, failed) => { const t0 = performance.now(), look = () => a.currentTime > 0 ? done() : performance.now() - t0 > 20000 ? failed('it does not start') : setTimeout(look, 20); look() })
+      a.pause()
+      if (!(a.duration >= 1)) found.push(`a player of ${a.duration} s`)
+    } catch (e) { found.push(`a player does not play: ${e.message || e}`) }
+  }
+  return found
+}"""
+
+def with_alt_texts(cells):
+    "Put each cell's `#| fig-alt:` where nbconvert finds it."
+    for c in cells:
+        alt = re.search(r'(?m)^#\| *fig-alt: *(.+)$', ''.join(c['source'])) if c['cell_type'] == 'code' else None
+        for o in c.get('outputs', []):
+            for kind in [k for k in o.get('data', {}) if k.startswith('image/')]:
+                if alt: o.setdefault('metadata', {}).setdefault(kind, {})['alt'] = alt[1].strip().strip('"\'')
+
+def as_html(cells):
+    "A notebook's page: what nbconvert makes of it, in a column as wide as the site's."
+    import nbformat
+    from nbconvert import HTMLExporter
+    with_alt_texts(cells)
+    for c in cells: # front matter and diagrams are Quarto's
+        if c['cell_type'] == 'markdown': c['source'] = re.sub(r'```\{mermaid\}.*?```|\A---\n.*?\n---\n', '', ''.join(c['source']), flags=re.S)
+        for o in c.get('outputs', []): # raw HTML, as Quarto takes it
+            text = ''.join(o.get('data', {}).get('text/markdown', ''))
+            if text.startswith('```{=html}'): o['data'] = {'text/html': text.removeprefix('```{=html}').strip().removesuffix('```')}
+    cells = [c for c in cells if c['cell_type'] != 'raw']
+    nb = nbformat.reads(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)), as_version=4)
+    exporter = HTMLExporter(template_name='basic')
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    body, _ = exporter.from_notebook_node(nb)
+    for alt in re.findall(r'alt="No description has been provided for this image"', body): body = body.replace(alt, 'alt=""')
+    css = (root/'nbs'/'styles.css').read_text(encoding='utf-8')
+    return f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{screen_css}{css}</style><main>{body}</main>'
+
+def screens():
+    from playwright.sync_api import sync_playwright
+    chromium = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
+    if not chromium: print('not tried: no Chromium on this machine'); sys.exit(77)
+    with tempfile.TemporaryDirectory() as tmp, sync_playwright() as p:
+        tmp = Path(tmp)
+        pages = process(tmp)
+        for f in (root/'nbs').glob('*.*'):
+            if f.is_file() and f.suffix not in ('.ipynb', '.yml'): shutil.copy(f, tmp)
+        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--autoplay-policy=no-user-gesture-required',
+                                    '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'])
+        for name, cells in pages.items():
+            file = tmp/name.replace('.ipynb', '.html')
+            file.write_text(as_html(cells), encoding='utf-8')
+            for width in (1280, 380):
+                page, asked = browser.new_page(viewport=dict(width=width, height=900)), set()
+                page.on('request', lambda r: asked.add(urlsplit(r.url).netloc))
+                page.goto(file.as_uri())
+                count('screens')
+                for said in page.evaluate(look_at): wrong(f'{name} at {width} px', said)
+                if width == 1280:
+                    count_players = page.locator('audio').count()
+                    for _ in range(count_players): count('players')
+                    for said in page.evaluate(play_all): wrong(name, said)
+                for host in asked - {''}: wrong(name, f'asks {host}')
+                page.close()
+        browser.close()
+
 if __name__ == '__main__':
-    {'pages': pages, 'formulas': formulas}[sys.argv[1]]()
+    {'pages': pages, 'formulas': formulas, 'screens': screens}[sys.argv[1]]()
     print(*problems, sep='\n', end='\n'*bool(problems))
     print(', '.join(f'{n} {what}' for what, n in counted.items()), f'– {len(problems)} problems')
     sys.exit(bool(problems))

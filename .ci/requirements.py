@@ -1,4 +1,4 @@
-"Write requirements.txt from settings.ini's requirements, at the versions of constraints.txt: what a Hugging Face Space installs."
+"Write requirements.txt, what a Hugging Face Space installs: settings.ini's base and its extra `app`, at the versions of constraints.txt."
 from configparser import ConfigParser
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -8,7 +8,8 @@ import os
 root = Path(__file__).resolve().parent.parent
 parser = ConfigParser(delimiters=['='])
 parser.read(root/'settings.ini', encoding='utf-8')
-wanted = [Requirement(r) for r in parser['DEFAULT']['requirements'].split()]
+settings = parser['DEFAULT']
+wanted = [Requirement(r) for r in settings['requirements'].split() + settings['app_requirements'].split()]
 tried = [Requirement(l) for l in (root/'constraints.txt').read_text(encoding='utf-8').splitlines() if l and l[0] != '#']
 
 lines = ['# Written by .ci/requirements.py (make readme) from settings.ini and constraints.txt.',
