@@ -1,6 +1,6 @@
 """Write README.md from nbs/index.ipynb: its text, its code and its printed results.
 
-Hidden cells are left out, and so are players and pictures made by cells: they are for the site.
+Hidden cells are left out, and so are players and pictures made by cells, which are for the site; players in the text become links.
 """
 from pathlib import Path
 import os, re, nbformat
@@ -17,9 +17,16 @@ for c in nb.cells:
     if c.source.startswith('#| echo: false'): c.cell_type, c.source = 'markdown', '\n\n'.join(tables)
     c.source = '\n'.join(l for l in c.source.splitlines() if not l.startswith('#|'))
 text, _ = MarkdownExporter().from_notebook_node(nb)
+
+def as_links(html): # GitHub shows no players
+    players = re.findall(r'src="([^"]+)" aria-label="([^"]+)"', html)
+    return ' · '.join(f'▶ [{name}](nbs/{file})' for file, name in players)
+
+text = re.sub(r'<div class="buttons">\n(.*?)\n</div>', lambda m: re.sub(r'<a[^>]*href="([^"]+)">(.*?)</a>\n?', r'**[\2](\1)** · ', m[1]).rstrip(' ·'), text, flags=re.S)
+text = re.sub(r'<div class="pair">.*?</div>', lambda m: as_links(m[0]), text, flags=re.S)
 text = re.sub(r'\]\((\w+\.(ipynb|png))', r'](nbs/\1', text)          # the README stands one folder higher
 text = re.sub(r'```\n(?=from |report)', '```python\n', text)
 text = re.sub(r'\n{3,}', '\n\n', text)
 new = root/'README.md.new'
-new.write_text('\n\n'.join([*front, text.strip()]) + '\n', encoding='utf-8')
+new.write_text('\n\n'.join([*front, '# vox2trumpet', text.strip()]) + '\n', encoding='utf-8')
 os.replace(new, root/'README.md')
