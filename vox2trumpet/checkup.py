@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_numbers', 'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint',
-           'duplicates', 'check_recordings', 'findings_table', 'set_aside']
+           'duplicates', 'check_recordings', 'findings_table', 'set_aside', 'overview', 'look']
 
 # %% ../nbs/04b_checkup.ipynb #ae8ca9d4
 import math, shutil, tempfile
 import numpy as np, torch
 from pathlib import Path
 from typing import NamedTuple
-from .core import floor_db, hop, playing_range, runs, sr
-from .data import _hint, flat_tops, manifest, manifest_path, prepared, put_manifest, read_features, recording_features, recordings, save_features, voiced
+from .core import floor_db, hop, playing_range, runs, sr, whole_file
+from .data import features_picture, prepared, read_features, readable, recording_features, recordings, save_features, statistics, voiced
+from .prepare import conversion_hint, flat_tops, manifest, manifest_path, put_manifest
 
 # %% ../nbs/04b_checkup.ipynb #2354c955
 class Finding(NamedTuple):
@@ -164,7 +165,7 @@ def _examine(path, instrument):
         record = read_features(path) if path.suffix == '.pt' else recording_features(path, 'tiny') | dict(clipping=flat_tops(path))
     except (ValueError, OSError) as e:
         if 'NaN or infinite' in str(e): return [(_first_bad(path), 'NaN or infinity', 'samples that are no numbers', True)], None
-        return [(None, 'unreadable', f'{e}{_hint(path)}', True)], None
+        return [(None, 'unreadable', f'{e}{conversion_hint(path)}', True)], None
     found = check_numbers(record)
     if found: return found, None
     found += check_wave(record['audio'].numpy(), record.get('clipping'))
@@ -222,3 +223,46 @@ def set_aside(findings: list[Finding],
         shutil.move(file, moved[-1])
     if moved and manifest_path(folder).exists(): put_manifest(manifest_path(folder), index)
     return moved
+
+# %% ../nbs/04b_checkup.ipynb #eb86dc87
+def overview(
+    where: str|Path|list, # a prepared folder or a list of .pt files
+): # a matplotlib Figure
+    "Draw how long each note and each loudness sounds in a collection."
+    from matplotlib.figure import Figure
+    notes, levels, seconds = [], [], []
+    for record in map(read_features, prepared(where)):
+        on = voiced(record)
+        notes.append(12*torch.log2(record['f0'][on]/440) + 69)
+        levels.append(record['loudness'][on])
+        seconds.append(torch.full_like(levels[-1], record['hop']/record['sr']))
+    notes, levels, seconds = (torch.cat(x).numpy() for x in (notes, levels, seconds))
+    fig = Figure(figsize=(9, 3), layout='constrained')
+    a, b = fig.subplots(1, 2)
+    a.hist(notes, np.arange(math.floor(notes.min()) - .5, notes.max() + 1.5), weights=seconds)
+    ticks = [m for m in range(12, 120) if m % 12 in (0, 4, 7) and notes.min() - 1 <= m <= notes.max() + 1]
+    a.set_xticks(ticks, [f"{'C...E..G'[m % 12]}{m//12 - 1}" for m in ticks])
+    a.set(xlabel='note', ylabel='seconds')
+    b.hist(levels, 60, weights=seconds)
+    b.set(xlabel='loudness, dB(A)', ylabel='seconds')
+    stats = statistics(where)
+    fig.suptitle(f"{stats['files']} recordings, {stats['minutes']:.1f} minutes, {stats['minutes_voiced']:.1f} of them voiced")
+    return fig
+
+# %% ../nbs/04b_checkup.ipynb #155e70c3
+def look(
+    where: str|Path,                          # a prepared folder, one of its files, or a recording
+    out_dir: str|Path='data/visualization',   # where the pictures go
+    pitch_model: str='tiny',                  # size of the pitch tracker for a recording: full, or tiny (faster)
+) -> list[Path]: # the pictures
+    "Draw recordings: waveform, spectrogram, pitch and loudness."
+    where, pictures = Path(where), []
+    def put(fig, name):
+        pictures.append(Path(out_dir)/f'{name}.png')
+        with whole_file(pictures[-1]) as part: fig.savefig(part, format='png', dpi=80)
+    if where.suffix.lower() in readable:
+        put(features_picture(recording_features(where, pitch_model), where.name), where.stem)
+        return pictures
+    for p in prepared(where): put(features_picture(read_features(p), p.stem), p.stem)
+    if where.is_dir(): put(overview(where), 'overview')
+    return pictures

@@ -9,8 +9,9 @@ __all__ = ['urmp_page', 'urmp_url', 'urmp_file', 'member_refusal', 'mislabelled'
 # %% ../nbs/04a_urmp.ipynb #7c369be0
 import gzip, hashlib, http.client, json, os, re, shutil, ssl, tarfile, time, urllib.request, zlib
 from pathlib import Path, PurePosixPath
-from .core import playing_range, playing_ranges, write_file
-from .data import digest, urmp_name
+from .core import playing_range, playing_ranges, whole_file
+from .data import urmp_name
+from .prepare import digest
 
 # %% ../nbs/04a_urmp.ipynb #c95029fe
 urmp_page = 'https://datadryad.org/dataset/doi:10.5061/dryad.ng3r749'
@@ -56,7 +57,7 @@ def _take(out_dir, name, size, copy, report):
     if odd := mislabelled(name): report['odd'].append(f'{name}: {odd}')
     if not (target.exists() and target.stat().st_size == size):
         _need_space(out_dir, size, name)
-        write_file(target, copy)
+        with whole_file(target) as part, open(part, 'wb') as f: copy(f)
     report['files'].append(target.name)
 
 # %% ../nbs/04a_urmp.ipynb #1524738c
@@ -133,7 +134,8 @@ def _attempt(url, part, timeout, bar):
         _need_space(part.parent, (size or 0) - have, part.stem)
         if not have:
             part.unlink(missing_ok=True)
-            write_file(beside, json.dumps(dict(size=size, tag=r.headers.get('Last-Modified') if tag[:2] in ('', 'W/') else tag)).encode())
+            note = dict(size=size, tag=r.headers.get('Last-Modified') if tag[:2] in ('', 'W/') else tag)
+            with whole_file(beside) as new: new.write_text(json.dumps(note))
         bar.total = size
         bar.update(have - bar.n)
         with open(part, 'ab') as f:
@@ -198,6 +200,6 @@ def download(out_dir: str | Path = 'data/urmp', # gets the tracks
         path.unlink()
         raise ValueError(f'{url} sent something that is not an archive: open it in a browser, and pass the file with --archive')
     report = extract(path, out_dir, instrument, progress)
-    write_file(done, json.dumps(report).encode())
+    with whole_file(done) as part: part.write_text(json.dumps(report))
     if not keep: path.unlink()
     return report
