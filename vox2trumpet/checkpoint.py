@@ -7,134 +7,179 @@ __all__ = ['model_keys', 'transformer_keys', 'training_keys', 'format_name', 'ch
            'save_model', 'load_model']
 
 # %% ../nbs/02a_checkpoint.ipynb #a972a40c
-import json, math, os
+import json, math
 import torch
 from importlib.resources import files
 from pathlib import Path
+from .core import whole_file
 from .decoder import Instrument
 
 # %% ../nbs/02a_checkpoint.ipynb #a236243d
-model_keys = dict(decoder=(str,None), hidden=(int,1), layers=(int,1), n_harmonics=(int,1), n_bands=(int,0),
-                  sr=(int,1), hop=(int,1))
-transformer_keys = dict(heads=(int,1), context=(int,2))
-training_keys = dict(learning_rate=(float,0), lr_decay=(float,0), batch_size=(int,1), crop_seconds=(float,0),
-                     gain_db=(float,0), mag_loss_weight=(float,0), fft_sizes=(list,4), log_eps=(float,0),
-                     grad_clip=(float,0), ema=(float,0), styles=(str,None), brightness_weight=(float,0), precision=(str,None), seed=(int,0))
+model_keys = dict(
+    decoder=(str, None),  # 'gru' or 'transformer'
+    hidden=(int, 1),      # width of the network
+    layers=(int, 1),
+    n_harmonics=(int, 1), # partials
+    n_bands=(int, 0),     # noise bands; 0: no noise
+    sr=(int, 1),          # samples/s
+    hop=(int, 1))         # samples per frame
+transformer_keys = dict(
+    heads=(int, 1),
+    context=(int, 2))     # frames it looks back
+training_keys = dict(
+    learning_rate=(float, 0),     # longest step
+    lr_decay=(float, 0),          # its factor per 10 000 steps
+    batch_size=(int, 1),          # crops per step
+    crop_seconds=(float, 0),
+    gain_db=(float, 0),           # by how much a crop's level is varied, up or down
+    mag_loss_weight=(float, 0),   # weight of the loss's logarithmic term
+    fft_sizes=(list, 4),          # windows of the loss, samples
+    log_eps=(float, 0),           # floor of a magnitude in the loss
+    grad_clip=(float, 0),         # longest gradient
+    ema=(float, 0),               # share of the averaged weights that is kept at each step
+    styles=(str, None),           # what a style is: 'prefix', or nothing
+    brightness_weight=(float, 0), # weight of the penalty on loud notes that are no brighter than soft ones
+    precision=(str, None),        # of the network's products: 'float32' or 'bfloat16'
+    seed=(int, 0))
 
 # %% ../nbs/02a_checkpoint.ipynb #64428a8d
-def _value(v, kind: type, least, where: str): # the value, converted to its kind; where: for the message
-    "Check one value."
+def check_value(
+    value,
+    kind: type,           # int, float, str, dict, or list for a list of whole numbers
+    least: float|None,    # smallest value allowed
+    where: str,           # for the message
+):
+    "Return a value as its kind; `ValueError` if it is of another kind or too small."
     if kind is list:
-        if not isinstance(v, list) or not v: raise ValueError(f'{where} must be a list of whole numbers, not {v!r}')
-        return [_value(o, int, least, where) for o in v]
-    if kind is float and type(v) is int: v = float(v)
-    names = {int:'a whole number', float:'a number', str:'a string', dict:'an object {…}'}
-    if type(v) is not kind: raise ValueError(f'{where} must be {names[kind]}, not {v!r}')
-    if least is not None and not least <= v < math.inf: raise ValueError(f'{where} must be at least {least}, not {v!r}')
-    return v
+        if not isinstance(value, list) or not value:
+            raise ValueError(f'{where} must be a list of whole numbers, not {value!r}')
+        return [check_value(v, int, least, where) for v in value]
+    if kind is float and type(value) is int: value = float(value)
+    names = {int: 'a whole number', float: 'a number', str: 'a string', dict: 'an object {…}'}
+    if type(value) is not kind: raise ValueError(f'{where} must be {names[kind]}, not {value!r}')
+    if least is not None and not least <= value < math.inf:
+        raise ValueError(f'{where} must be at least {least}, not {value!r}')
+    return value
 
 # %% ../nbs/02a_checkpoint.ipynb #8585ca38
-def check_keys(d: dict, # what was given
-          keys: dict, # name → (type, least value or None)
-          where: str # for the message
-         ) -> dict: # a checked copy
-    "Every key known, every known key there, every value of its type; else a ValueError that names it."
-    _value(d, dict, None, where)
-    for k in d:
+def check_keys(
+    values: dict, # to be checked
+    keys: dict,   # name → (type, least value or None)
+    where: str,   # for the message
+) -> dict: # a checked copy
+    "Check that every key is known, none is missing and all values fit; `ValueError` names the first at fault."
+    check_value(values, dict, None, where)
+    for k in values:
         if k not in keys: raise ValueError(f"{where}: unknown key '{k}' (known: {', '.join(keys)})")
     for k in keys:
-        if k not in d: raise ValueError(f"{where}: missing key '{k}'")
-    return {k: _value(d[k], *keys[k], f"{where}: '{k}'") for k in keys}
+        if k not in values: raise ValueError(f"{where}: missing key '{k}'")
+    return {k: check_value(values[k], *keys[k], f"{where}: '{k}'") for k in keys}
+
+# %% ../nbs/02a_checkpoint.ipynb #b4e731e1
+def check_styles_and_room(
+    values: dict, # may hold 'styles': names, 'style': one of them, 'room': samples
+    where: str,   # for the message
+) -> dict: # those of the three that the model has; the first style where none is chosen
+    "Check what a model may have beside its sizes; `ValueError` says what is wrong."
+    room = check_value(values.get('room', 0), int, 0, f"{where}: 'room'")
+    names = values.get('styles') or []
+    strings = isinstance(names, list) and all(isinstance(n, str) for n in names)
+    if not strings or len({*names}) < len(names):
+        raise ValueError(f"{where}: 'styles' must be a list of different names, not {names!r}")
+    style = values.get('style')
+    if style is not None and style not in names:
+        known = ', '.join(names) or 'there are none'
+        raise ValueError(f"{where}: 'style' is {style!r}, which is not one of the styles ({known})")
+    found = dict(styles=names, style=style or names[0]) if names else {}
+    return found | (dict(room=room) if room else {})
 
 # %% ../nbs/02a_checkpoint.ipynb #15b2bf2d
-def _style_and_room(d: dict, where: str) -> dict: # any of {'styles': names, 'style': the one to take when none is asked for, 'room': samples}
-    "What a model may have besides: styles, which are the sources it was trained on, and a room."
-    _value(room := d.get('room', 0), int, 0, f"{where}: 'room'")
-    names = d.get('styles') or []
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len({*names}) < len(names):
-        raise ValueError(f"{where}: 'styles' must be a list of different names, not {names!r}")
-    if (style := d.get('style')) is not None and style not in names:
-        raise ValueError(f"{where}: 'style' is {style!r}, which is none of the styles ({', '.join(names) or 'there are none'})")
-    return {**(dict(styles=names, style=style or names[0]) if names else {}), **(dict(room=room) if room else {})}
-
-# %% ../nbs/02a_checkpoint.ipynb #c7dfa2f4
-def check_model(d: dict, # one model's configuration
-                where: str='model' # for the message
-               ) -> dict: # a checked copy
-    "A model configuration, or a ValueError that names what is wrong."
-    kind = _value(d, dict, None, where).get('decoder')
-    if 'decoder' in d and kind not in ('gru','transformer'):
+def check_model(
+    values: dict,       # one model's configuration
+    where: str='model', # for the message
+) -> dict: # a checked copy, as `Instrument` takes it
+    "Check a model's configuration; `ValueError` says what is wrong."
+    kind = check_value(values, dict, None, where).get('decoder')
+    if 'decoder' in values and kind not in ('gru', 'transformer'):
         raise ValueError(f"{where}: 'decoder' must be 'gru' or 'transformer', not {kind!r}")
-    extras = _style_and_room(d, where)
-    d = {k: v for k,v in d.items() if k not in ('styles','style','room')}
-    d = check_keys(d, {**model_keys, **(transformer_keys if kind=='transformer' else {})}, where)
-    if d['n_bands'] == 1: raise ValueError(f"{where}: 'n_bands' must be 0 (no noise) or at least 2, not 1")
-    if d['hidden'] % d.get('heads', 1):
-        raise ValueError(f"{where}: 'hidden' {d['hidden']} is not a multiple of 'heads' {d['heads']}")
-    return {**d, **extras}
+    extras = check_styles_and_room(values, where)
+    keys = model_keys | (transformer_keys if kind == 'transformer' else {})
+    sizes = check_keys({k: v for k, v in values.items() if k not in ('styles', 'style', 'room')}, keys, where)
+    if sizes['n_bands'] == 1: raise ValueError(f"{where}: 'n_bands' must be 0 (no noise) or at least 2, not 1")
+    if sizes['hidden'] % sizes.get('heads', 1):
+        raise ValueError(f"{where}: 'hidden' {sizes['hidden']} is not a multiple of 'heads' {sizes['heads']}")
+    return sizes | extras
 
-# %% ../nbs/02a_checkpoint.ipynb #5a711f88
-def load_config(path: str=None # a JSON file; the bundled one if None
-               ) -> dict: # {'models': {name: model}, 'training': settings}
-    "Read and check a configuration file."
+# %% ../nbs/02a_checkpoint.ipynb #8546faae
+def load_config(
+    path: str|Path|None=None, # a JSON file; the bundled one if None
+) -> dict: # {'models': {name: model}, 'training': settings}
+    "Read and check a configuration file; `ValueError` or `FileNotFoundError` says what is wrong."
     src = Path(path) if path else files('vox2trumpet')/'assets'/'config.json'
     if not src.is_file(): raise FileNotFoundError(f'{src}: no such configuration file')
     try: c = json.loads(src.read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{src}: not JSON ({e})') from None
-    c = check_keys(c, dict(models=(dict,None), training=(dict,None)), str(src))
+    c = check_keys(c, dict(models=(dict, None), training=(dict, None)), str(src))
     if not c['models']: raise ValueError(f"{src}: 'models' is empty")
-    return dict(models={k: check_model(v, f'{src}: models.{k}') for k,v in c['models'].items()},
+    return dict(models={k: check_model(v, f'{src}: models.{k}') for k, v in c['models'].items()},
                 training=check_keys(c['training'], training_keys, f'{src}: training'))
 
-# %% ../nbs/02a_checkpoint.ipynb #2b15bfc0
+# %% ../nbs/02a_checkpoint.ipynb #47371312
 format_name = 'vox2trumpet-model-1'
 
-def save_model(model: Instrument,
-               path: str, # of the file, *.safetensors
-               **meta # kept as text beside the configuration, statistics and card
-              ) -> None:
-    "Write weights, configuration, statistics and card, all or nothing."
+def save_model(
+    model: Instrument,
+    path: str|Path, # *.safetensors
+    **meta,         # kept beside configuration, statistics and card; anything JSON can hold
+) -> None:
+    "Write a model's weights, configuration, statistics and card, whole or not at all."
     from safetensors.torch import save
-    kept = dict(config=model.config, stats=model.stats, card=model.card, **meta)
-    weights = {k: v.detach().cpu().contiguous() for k,v in model.state_dict().items()}
-    data = save(weights, dict(format=format_name, **{k: json.dumps(v) for k,v in kept.items()}))
-    path, part = Path(path), Path(f'{path}.{os.getpid()}.part')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    meta = dict(config=model.config, stats=model.stats, card=model.card, **meta)
+    header = dict(format=format_name, **{k: json.dumps(v) for k, v in meta.items()})
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with whole_file(path) as part: part.write_bytes(save(weights, header))
 
-# %% ../nbs/02a_checkpoint.ipynb #3e4ed0ab
-def _read_safetensors(path: Path) -> dict: # weights, config, stats, card
+# %% ../nbs/02a_checkpoint.ipynb #2b15bfc0
+def read_safetensors(
+    path: Path,
+) -> dict: # weights, config, stats, card
+    "Read a file of `save_model`; `ValueError` for any other."
     from safetensors import safe_open, SafetensorError
     try:
-        with safe_open(path, 'pt') as f: meta, weights = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+        with safe_open(path, 'pt') as f:
+            meta = f.metadata() or {}
+            weights = {k: f.get_tensor(k) for k in f.keys()}
     except SafetensorError as e: raise ValueError(f'{path}: not a model, or cut short ({e})') from None
     if meta.get('format') != format_name:
         raise ValueError(f"{path}: not a {format_name} file but {meta.get('format', 'something else')}")
-    return dict(weights=weights, **{k: json.loads(meta[k]) for k in ('config','stats','card')})
+    return dict(weights=weights, **{k: json.loads(meta[k]) for k in ('config', 'stats', 'card')})
 
-# %% ../nbs/02a_checkpoint.ipynb #1a94a197
-def _read_training(path: Path) -> dict: # weights, config, stats, card
+# %% ../nbs/02a_checkpoint.ipynb #3e4ed0ab
+def read_training(
+    path: Path,
+) -> dict: # weights, config, stats, card
+    "Read the model of a training in progress; `ValueError` for any other file."
     import pickle, zipfile
     if not zipfile.is_zipfile(path): raise ValueError(f'{path}: not a training checkpoint, or cut short')
     try: d = torch.load(path, map_location='cpu', weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as e:
         raise ValueError(f'{path}: not a training checkpoint ({str(e).splitlines()[0]})') from None
-    if not isinstance(d, dict) or not {'model','config'} <= d.keys():
+    if not isinstance(d, dict) or not {'model', 'config'} <= d.keys():
         raise ValueError(f'{path}: not a training checkpoint: no model in it')
     config = d['config'].get('model', d['config'])
     return dict(weights=d.get('ema') or d['model'], config=config, stats=d.get('stats'), card=d.get('card'))
 
-# %% ../nbs/02a_checkpoint.ipynb #d1036224
-def load_model(path: str=None # *.safetensors, or a training's latest.pt; the bundled trumpet if None
-              ) -> Instrument: # ready to play
-    "Read a model, or say why not."
+# %% ../nbs/02a_checkpoint.ipynb #1a94a197
+def load_model(
+    path: str|Path|None=None, # *.safetensors, or a training's latest.pt; the bundled trumpet if None
+) -> Instrument: # ready to play
+    "Read a model; `ValueError` or `FileNotFoundError` says why that cannot be done."
     path = Path(path) if path else files('vox2trumpet')/'assets'/'trumpet.safetensors'
     if not path.is_file(): raise FileNotFoundError(f'{path}: no such model file')
-    d = (_read_training if path.suffix == '.pt' else _read_safetensors)(path)
+    d = (read_training if path.suffix == '.pt' else read_safetensors)(path)
     model = Instrument(check_model(d['config'], f'{path}: configuration'))
-    want, have = ({k: tuple(v.shape) for k,v in w.items()} for w in (model.state_dict(), d['weights']))
+    want = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    have = {k: tuple(v.shape) for k, v in d['weights'].items()}
     for k in sorted(want.keys() | have.keys()):
         if want.get(k) != have.get(k):
             raise ValueError(f"{path}: another architecture than its configuration says: "
