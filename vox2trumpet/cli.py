@@ -207,7 +207,7 @@ def finish_check(
     where,
     fix: bool=False, # move what must not be trained on to a folder beside; nothing is deleted
 ):
-    from vox2trumpet.checkup import findings_text, set_aside
+    from vox2trumpet.checkup import findings_table as findings_text, set_aside
     yield findings_text(found)
     if fix: yield f'{len(set_aside(found, where))} files were set aside'
     elif any(f.serious for f in found): raise typer.Exit(1)
