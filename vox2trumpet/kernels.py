@@ -32,7 +32,7 @@ def phase_terms(
     hop: int,     # samples per block
     like: Tensor, # of the wanted type and device
 ) -> Tensor: # (3, hop)
-    "Return the rows that turn phase, pitch and change of pitch (cycles, cycles per sample) into cycles at each sample."
+    "Return what turns phase, pitch and change of pitch (cycles per sample) into cycles at each sample."
     j = torch.arange(hop, device=like.device, dtype=like.dtype)
     return torch.stack([torch.ones_like(j), j + 1, j*(j + 1)/(2*hop)])
 
@@ -41,7 +41,7 @@ def fold_partials(
     amps: Tensor, # amplitudes of partials 1…K and their change over a block, (blocks, 2, K)
     P: int,       # largest digit, 2P(P + 1) ≥ K
 ) -> tuple[Tensor, Tensor]: # E and O, each (blocks, P + 1, 2(P + 1))
-    "Return the sums E and differences O of the amplitudes of partials qD + p and qD - p, D = 2P + 1."
+    "Return sums E and differences O of the amplitudes of partials qD + p and qD - p."
     D = 2*P + 1
     a = F.pad(amps, (P + 1, (P + 1)*D - amps.shape[-1] - P - 1)) # now partial -P comes first
     a = a.unflatten(-1, (P + 1, D)).transpose(1, 2) # (blocks, q, 2, D)
@@ -65,29 +65,34 @@ def unfold_partials(
 
 # %% ../nbs/00a_kernels.ipynb #837cb87e
 def angle_powers(
-    cos: Tensor, # cos nθ for n = 0…P, (2, P + 1, blocks, hop); rows 0 and 1 are given, the rest is written
-    sin: Tensor, # sin nθ, likewise
+    cos: Tensor, # cos nθ, n = 0…P, (2, P + 1, blocks, hop)
+    sin: Tensor, # sin nθ, same shape
 ) -> None:
-    "Write the cosines and sines of all multiples of an angle, from those of the angle itself."
+    "Write the rows n = 2…P of cosines and sines, from the rows 0 and 1."
     m, P = 1, cos.shape[1] - 1
     while m < P:
         r = min(m, P - m)
-        low, top, new = slice(1, r + 1), slice(m, m + 1), slice(m + 1, m + r + 1)
-        torch.mul(cos[:, low], cos[:, top], out=cos[:, new]).addcmul_(sin[:, low], sin[:, top], value=-1)
-        torch.mul(sin[:, low], cos[:, top], out=sin[:, new]).addcmul_(cos[:, low], sin[:, top])
+        new = slice(m + 1, m + r + 1)
+        cos_r, sin_r = cos[:, 1:r+1], sin[:, 1:r+1]
+        cos_m, sin_m = cos[:, m:m+1], sin[:, m:m+1]
+        torch.mul(cos_r, cos_m, out=cos[:, new]).addcmul_(sin_r, sin_m, value=-1)
+        torch.mul(sin_r, cos_m, out=sin[:, new]).addcmul_(cos_r, sin_m)
         m += r
 
 # %% ../nbs/00a_kernels.ipynb #92007985
 class SineRows:
-    "Rows cos pθ, u cos pθ, sin pθ, u sin pθ, cos qDθ and sin qDθ of some blocks, in memory that is used again."
+    "Hold the rows cos pθ, u cos pθ, cos qDθ and the sines of some blocks, in memory that is used again."
     def __init__(self, P: int, hop: int, blocks: int, like: Tensor):
-        self.cos, self.sin = like.new_empty(2, 3, P + 1, blocks, hop) # of pθ, the same times u, of qDθ
+        self.cos, self.sin = like.new_empty(2, 3, P + 1, blocks, hop) # of pθ, u times that, of qDθ
         self.cos[:, 0] = 1
         self.sin[:, 0] = 0
         self.products = like.new_empty(2, blocks*(P + 1)*hop)
         self.u = torch.arange(hop, device=like.device, dtype=like.dtype)/hop
 
-    def fill(self, base: Tensor, Q: int): # cos and sin of θ and Dθ, (2, 2, blocks, hop); largest q that sounds
+    def fill(self,
+        base: Tensor, # cos and sin of θ and Dθ, (2, 2, blocks, hop)
+        Q: int,       # largest q that sounds
+    ) -> None:
         "Make all rows of some blocks, each (blocks, rows, hop)."
         cos, sin = self.cos[:, :, :base.shape[2]], self.sin[:, :, :base.shape[2]]
         cos[::2, 1], sin[::2, 1] = base
@@ -99,19 +104,24 @@ class SineRows:
         size = self.cos_q.numel()
         self.left, self.right = (x[:size].view(self.cos_q.shape) for x in self.products)
 
-    def combine(self, E: Tensor, O: Tensor, by_E: Tensor, by_O: Tensor, sign: int, out: Tensor):
-        "Write Σ by_E · (E cos_p) + sign · by_O · (O sin_p), summed over q, to `out`, (blocks, hop)."
+    def combine(self,
+        E: Tensor, O: Tensor, # (blocks, P + 1, 2(P + 1))
+        by_E: Tensor, by_O: Tensor, # rows of qDθ, (blocks, Q + 1, hop)
+        sign: int,   # of the second term
+        out: Tensor, # (blocks, hop), to be written
+    ) -> None:
+        "Write the sum over q of by_E · (E cos_p) + sign · by_O · (O sin_p)."
         q = slice(self.left.shape[1])
         torch.bmm(E[:, q], self.cos_p, out=self.left).mul_(by_E)
         torch.bmm(O[:, q], self.sin_p, out=self.right)
         torch.sum(self.left.addcmul_(self.right, by_O, value=sign), 1, out=out)
 
 def base_angles(
-    coef: Tensor,   # phase, pitch and change of pitch, (blocks, 3), float64
-    terms: Tensor,  # `phase_terms`, and D times the same beside it, (3, 2 hop)
-    out: Tensor,    # cos and sin of θ and Dθ, (2, 2, blocks, hop), to be written
+    coef: Tensor,  # phase, pitch and change of pitch, (blocks, 3), float64
+    terms: Tensor, # `phase_terms`, and D times the same beside it, (3, 2 hop)
+    out: Tensor,   # cos and sin of θ and Dθ, (2, 2, blocks, hop), to be written
 ) -> None:
-    "Write the cosines and sines of θ and Dθ at each sample, from angles wrapped in the precision of `coef`."
+    "Write the cosines and sines of θ and Dθ at each sample; angles are wrapped in `coef`'s precision."
     cycles = (coef @ terms).unflatten(1, (2, -1)).transpose(0, 1)
     theta = (cycles - cycles.round()).to(out.dtype).mul_(2*math.pi)
     torch.cos(theta, out=out[0])
@@ -129,11 +139,12 @@ def plan_blocks(
         k = (.5/top.clamp(min=.5/K) + 1).nan_to_num(K).clamp(max=K).int().tolist()
     else: k, size = [K]*len(coef), 1600
     P = math.ceil((max(k)/2 + .25)**.5 - .5) # the smallest with 2P(P + 1) ≥ K
-    return P, [(slice(i, i + size), (max(k[i:i+size]) + P)//(2*P + 1)) for i in range(0, len(k), size)]
+    pieces = [slice(i, i + size) for i in range(0, len(k), size)]
+    return P, [(i, (max(k[i]) + P)//(2*P + 1)) for i in pieces]
 
 # %% ../nbs/00a_kernels.ipynb #63c06217
 class SumOfSines(torch.autograd.Function):
-    "Sum the partials of blocks in which pitch and amplitudes are linear; those above Nyquist must have amplitude 0."
+    "Sum partials of blocks with linear pitch and amplitudes; what is above Nyquist must have amplitude 0."
     @staticmethod
     @one_thread()
     def forward(ctx, coef, amps, hop): # (blocks, 3), (blocks, 2, K) → (blocks, hop)
@@ -157,7 +168,9 @@ class SumOfSines(torch.autograd.Function):
         coef, amps, base = ctx.saved_tensors
         (P, plan), K, hop = ctx.plan, amps.shape[-1], g.shape[1]
         bends = ctx.needs_input_grad[0] # the gradient of the pitch is wanted
-        if bends: E, O = fold_partials((torch.arange(1, K + 1, device=amps.device)*amps)[..., :2*P*(P + 1)], P)
+        if bends:
+            k = torch.arange(1, K + 1, device=amps.device)
+            E, O = fold_partials((k*amps)[..., :2*P*(P + 1)], P)
         dE, dO = amps.new_zeros(2, len(amps), P + 1, 2*P + 2)
         rows, slope = SineRows(P, hop, min(len(amps), plan[0][0].stop), amps), torch.empty_like(g)
         for i, Q in plan:
@@ -172,9 +185,10 @@ class SumOfSines(torch.autograd.Function):
 def fast_size(
     n: int, # samples
 ) -> int:
-    "Return the smallest even size from `n` on with no other factors than 2, 3 and 5, which FFTs like."
+    "Return the smallest even size from `n` on with the factors 2, 3 and 5 only, which FFTs like."
     def smooth(n, p): return smooth(n//p, p) if n%p == 0 else n
-    return next(m for m in range(max(n + n%2, 2), 4*n + 4, 2) if smooth(smooth(smooth(m, 2), 3), 5) == 1)
+    sizes = range(max(n + n%2, 2), 4*n + 4, 2)
+    return next(m for m in sizes if smooth(smooth(smooth(m, 2), 3), 5) == 1)
 
 # %% ../nbs/00a_kernels.ipynb #5210d724
 @lru_cache(maxsize=8)
@@ -197,27 +211,28 @@ def band_responses(
 
 # %% ../nbs/00a_kernels.ipynb #b870a0b8
 class BandFilter(torch.autograd.Function):
-    "Filter blocks of noise by the gains of their bands, overlap and add; differentiable in the gains."
+    "Filter blocks of noise by the gains of their bands and add up; differentiable in the gains."
     @staticmethod
-    def forward(ctx, mags, x, W): # (batch, blocks, bands), (batch, blocks, hop), (bands, bins) → (batch, samples)
+    def forward(ctx, mags, x, W): # (batch, blocks, bands), (batch, blocks, hop), (bands, bins)
         (B, n, bands), hop = mags.shape, x.shape[-1]
         N, ring = 2*(W.shape[-1] - 1), bands - 2 # a filter rings `ring` samples before and after
         X = torch.fft.rfft(F.pad(x, (ring, N - hop - ring)))
         G, Y = mags @ W, torch.empty_like(X)
-        for from_x, to_y in zip(torch.view_as_real(X).unbind(-1), torch.view_as_real(Y).unbind(-1)):
-            torch.mul(from_x, G, out=to_y) # real and imaginary parts; X*G would make G complex first
+        for i in (0, 1): # real and imaginary parts; X*G would make G complex first
+            torch.mul(torch.view_as_real(X)[..., i], G, out=torch.view_as_real(Y)[..., i])
         y = torch.fft.irfft(Y, N)[..., :hop+2*ring]
         out = y.new_zeros(B, n + math.ceil(2*ring/hop), hop)
-        for i in range(0, hop + 2*ring, hop): out[:, i//hop:i//hop+n, :y.shape[-1]-i] += y[..., i:i+hop]
+        for i in range(0, hop + 2*ring, hop):
+            out[:, i//hop:i//hop+n, :y.shape[-1]-i] += y[..., i:i+hop]
         ctx.save_for_backward(X, W)
         ctx.sizes = N, ring, hop
-        return out.flatten(1)[:, :n*hop+2*ring]
+        return out.flatten(1)[:, :n*hop+2*ring] # (batch, samples)
 
     @staticmethod
     def backward(ctx, g):
         (X, W), (N, ring, hop) = ctx.saved_tensors, ctx.sizes
         R = torch.fft.rfft(g.unfold(1, hop + 2*ring, hop), N)
-        parts = torch.view_as_real(R).mul_(torch.view_as_real(X)) # Re X Re R and Im X Im R side by side
+        parts = torch.view_as_real(R).mul_(torch.view_as_real(X)) # Re X Re R and Im X Im R
         c = torch.full_like(W[0], 2/N)
         c[0] = c[-1] = 1/N
         return (parts[..., 0] + parts[..., 1]) @ (W*c).T, None, None
@@ -227,11 +242,11 @@ def linear_map(
     W: Tensor,           # weights, (out, in)
     b: Tensor|None=None, # bias, (out,)
 ) -> Callable: # x (batch, in) → x Wᵀ + b, (batch, out)
-    "Return a linear map that will be used many times; laid out by oneDNN where that is possible and pays."
+    "Return a linear map to be used many times, laid out by oneDNN where that is possible and pays."
     ops = torch.ops.mkldnn
     there = torch.backends.mkldnn.is_available() and hasattr(ops, '_linear_pointwise')
-    known = W.dtype == torch.float32 or W.dtype == torch.bfloat16 and there and ops._is_mkldnn_bf16_supported()
-    if not (there and known and W.shape[1] >= 32): return lambda x: F.linear(x, W, b)
+    known = there and (W.dtype == torch.float32 or W.dtype == torch.bfloat16 and ops._is_mkldnn_bf16_supported())
+    if not known or W.shape[1] < 32: return lambda x: F.linear(x, W, b)
     packed = ops._reorder_linear_weight(W, 16) # 16: the batch to expect
     return lambda x: ops._linear_pointwise(x, packed, b, 'none', [], '')
 
@@ -239,7 +254,7 @@ def linear_map(
 def tanh_(
     x: Tensor, # any numbers; is overwritten
 ) -> Tensor: # x
-    "Compute the hyperbolic tangent in place as 2σ(2x) - 1: PyTorch's sigmoid is several times as fast as its tanh."
+    "Compute tanh in place as 2σ(2x) - 1: PyTorch's sigmoid is several times as fast as its tanh."
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 # %% ../nbs/00a_kernels.ipynb #28416bfc
@@ -254,7 +269,7 @@ def gru_record(
     (T, B), H = u.shape[:2], h.shape[1]
     hs, x = u.new_empty(T + 1, B, H), u.new_empty(B, 3*H)
     gates, a_ns = u.new_empty(T, B, 3*H, dtype=dtype), u.new_empty(T, B, H, dtype=dtype)
-    low = hs if dtype == hs.dtype else torch.empty_like(hs, dtype=dtype) # the memories as W wants them
+    low = hs if dtype == hs.dtype else torch.empty_like(hs, dtype=dtype) # the memories in `dtype`
     hs[0] = h
     low[0] = h
     rz, (r, z, n) = x[:, :2*H], x.split(H, 1)
@@ -301,9 +316,9 @@ def gru_backward(
 
 # %% ../nbs/00a_kernels.ipynb #27530fdb
 class GRUFunction(torch.autograd.Function):
-    "Compute the memories of a GRU layer; products with W in `dtype`, in which all is kept for the backward pass."
+    "Compute the memories of a GRU layer; products with W, and what is kept of them, are in `dtype`."
     @staticmethod
-    def forward(ctx, u, h, U, c, W, b, dtype): # (frames, batch, n), (batch, H), (3H, n), (3H,), (3H, H), (3H,)
+    def forward(ctx, u, h, U, c, W, b, dtype): # u: (frames, batch, n), h: (batch, H); weights as in `nn.GRU`
         W = W.to(dtype)
         hs, low, gates, a_ns = gru_record(u, h, linear_map(U, c), linear_map(W, b.to(dtype)), dtype)
         ctx.save_for_backward(u, U, W, hs, low, gates, a_ns)
@@ -316,7 +331,7 @@ class GRUFunction(torch.autograd.Function):
         H, dtype = g.shape[2], a_ns.dtype
         dh = gru_backward(g, hs, gates, a_ns, linear_map(W.t()))
         delta, delta_n = gates, a_ns # written over them
-        def total(a, b): return (a.flatten(0, 1).t() @ b.flatten(0, 1)).to(g.dtype) # over all frames
+        def total(a, b): return (a.flatten(0, 1).t() @ b.flatten(0, 1)).to(g.dtype) # over frames
         du = None
         if ctx.needs_input_grad[0]:
             du = (delta[..., :2*H] @ U[:2*H].to(dtype) + delta_n @ U[2*H:].to(dtype)).to(g.dtype)
@@ -380,10 +395,12 @@ class GRU(nn.GRU):
         dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
         h, last = x.transpose(0, 1), []
         for i in range(self.num_layers):
-            U, c, W, b = (getattr(self, f'{k}_l{i}') for k in ('weight_ih', 'bias_ih', 'weight_hh', 'bias_hh'))
+            names = 'weight_ih', 'bias_ih', 'weight_hh', 'bias_hh'
+            U, c, W, b = (getattr(self, f'{k}_l{i}') for k in names)
             first = x.new_zeros(len(x), self.hidden_size) if state is None else state[i]
             if learns:
-                with torch.autocast('cpu', enabled=False): h = GRUFunction.apply(h, first, U, c, W, b, dtype)
+                with torch.autocast('cpu', enabled=False):
+                    h = GRUFunction.apply(h, first, U, c, W, b, dtype)
             else: h = gru_parallel(h[:, 0], first, linear_map(U, c), linear_map(W, b))[:, None]
             last.append(h[-1])
         return h.transpose(0, 1), torch.stack(last)
@@ -456,8 +473,8 @@ def stft_mag(
     y: Tensor,       # audio, (..., samples)
     n_fft: int,      # window length in samples, a multiple of 4
     keep: bool=True, # return X, too
-) -> tuple[Tensor|None, Tensor]: # X complex or None, and |X|, each (..., samples//(n_fft/4) + 1, n_fft/2 + 1)
-    "Return the short-time spectrum, Hann window, three quarters of overlap; a sine of amplitude 1 peaks at n_fft/4."
+) -> tuple[Tensor|None, Tensor]: # X complex or None, and |X|, each (..., frames, n_fft/2 + 1)
+    "Return the spectrum of each frame, Hann-windowed, hop n_fft/4; a sine of amplitude 1 peaks at n_fft/4."
     X = torch.fft.rfft(frame(y, n_fft, n_fft//4)*hann(n_fft, (y.dtype, y.device)))
     squares = torch.view_as_real(X)
     squares = squares.square() if keep else squares.square_()
@@ -506,19 +523,21 @@ def mag_grad_to_wave(
 
 # %% ../nbs/00a_kernels.ipynb #8ed1c8fc
 class STFTDistance(torch.autograd.Function):
-    "Compute the distance of each clip from its target at one window size, and its gradient along with it."
+    "Compute the distance of each clip at one window size, and its gradient along with it."
     @staticmethod
-    def forward(ctx, y, target, n_fft, w, eps, learn): # target: audio (batch, samples), or magnitudes → (batch,)
+    def forward(ctx, y, target, n_fft, w, eps, learn): # target: audio (batch, samples), or magnitudes
         size = max(1, 2**16//max(1, y.shape[1])) if y.device.type == 'cpu' else len(y)
         distances, ctx.slope = [], torch.empty_like(y) if learn else None
         for i in range(0, len(y), size):
             i = slice(i, i + size)
             X, mag = stft_mag(y[i], n_fft)
             Y = target[i] if target.ndim == 3 else stft_mag(target[i], n_fft, keep=False)[1]
-            d, g = stft_distance_grad(mag, Y, w, eps) if learn else (stft_distance(mag, Y, w, eps), None)
-            distances.append(d)
-            if learn: ctx.slope[i] = mag_grad_to_wave(X, mag, g, y.shape[1])
-        return torch.cat(distances)
+            if learn:
+                distance, g = stft_distance_grad(mag, Y, w, eps)
+                ctx.slope[i] = mag_grad_to_wave(X, mag, g, y.shape[1])
+            else: distance = stft_distance(mag, Y, w, eps)
+            distances.append(distance)
+        return torch.cat(distances) # (batch,)
 
     @staticmethod
     @once_differentiable
@@ -549,7 +568,7 @@ def crepe_spectra(
     layers, length = [], 256
     for i in range(1, 7):
         w, bn = sd[f'conv{i}.weight'][..., 0], f'conv{i}_BN.'
-        if i == 1: w = w.reshape(len(w), 128, 4).transpose(1, 2) # stride 4 = four signals at stride 1
+        if i == 1: w = w.reshape(len(w), 128, 4).transpose(1, 2) # four signals at stride 1
         half, n_fft = w.shape[-1]//2, length + w.shape[-1]//2
         scale = sd[bn+'weight']*(sd[bn+'running_var'] + bn_eps).rsqrt()
         offset = sd[bn+'bias'] - sd[bn+'running_mean']*scale

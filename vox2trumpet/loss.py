@@ -54,7 +54,8 @@ class MultiResolutionSTFTLoss(nn.Module):
     ) -> Tensor: # (batch,)
         "Return the loss of each clip by itself; `ValueError` if the shapes differ."
         if isinstance(target, Tensor):
-            if y.shape != target.shape: raise ValueError(f'shapes differ: {tuple(y.shape)} and {tuple(target.shape)}')
+            if y.shape != target.shape:
+                raise ValueError(f'shapes differ: {tuple(y.shape)} and {tuple(target.shape)}')
             target = [target.detach()]*len(self.fft_sizes)
         how = self.mag_loss_weight, self.eps, torch.is_grad_enabled() and y.requires_grad
         distances = [STFTDistance.apply(y, Y, n, *how) for n, Y in zip(self.fft_sizes, target)]
@@ -64,4 +65,5 @@ class MultiResolutionSTFTLoss(nn.Module):
         "Return the mean loss of a batch."
         return self.each(y, target).mean()
 
-    def extra_repr(self): return f'{self.fft_sizes}, mag_loss_weight={self.mag_loss_weight}, eps={self.eps}'
+    def extra_repr(self):
+        return f'{self.fft_sizes}, mag_loss_weight={self.mag_loss_weight}, eps={self.eps}'
