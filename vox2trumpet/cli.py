@@ -148,19 +148,18 @@ def command_function(
 ) -> Callable: # with a signature for typer
     "Make the function that a command runs."
     f, finish = find(command.call), find(command.finish)
-    own = parameters_of(f) | (find(command.more)() if command.more else {})
-    known = own | (parameters_of(finish) if finish is not str else {})
+    known = parameters_of(f) | (find(command.more)() if command.more else {})
     signature = inspect.signature(f)
+    wanted = [] if finish is str else list(inspect.signature(finish).parameters)[1:]
 
     def run(as_json=False, **typed):
-        values = {name: one_of(known[name], value) for name, value in typed.items()}
-        options = {name: values[name] for name in own}
+        options = {name: one_of(known[name], value) for name, value in typed.items()}
+        said = {name: options[name] for name in wanted if name in options}
         with progress_bar() as show:
             if 'progress' in signature.parameters:
                 flag = signature.parameters['progress'].default is True
                 options['progress'] = sys.stderr.isatty() if flag else show
             result = call_with(f, options)
-        said = {k: v for k, v in values.items() if finish is not str and k in inspect.signature(finish).parameters}
         if result is not None: print_result(result, finish(result, **said), as_json)
 
     many = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
@@ -202,15 +201,10 @@ def finish_merge(index, out_dir): return f'{len(index["files"])} recordings are 
 def finish_train(best): return f'Best model: {best}'
 
 # %% ../nbs/06a_cli.ipynb #a8065e70
-def finish_check(
-    found,
-    where,
-    fix: bool=False, # move what must not be trained on to a folder beside; nothing is deleted
-):
-    from vox2trumpet.checkup import findings_table as findings_text, set_aside
-    yield findings_text(found)
-    if fix: yield f'{len(set_aside(found, where))} files were set aside'
-    elif any(f.serious for f in found): raise typer.Exit(1)
+def finish_check(found, fix):
+    from vox2trumpet import checkup
+    yield getattr(checkup, 'findings_text', checkup.findings_table)(found)
+    if not fix and any(f.serious for f in found): raise typer.Exit(1)
 
 # %% ../nbs/06a_cli.ipynb #c2a6d1a3
 def info(
