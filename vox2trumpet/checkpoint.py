@@ -89,7 +89,7 @@ def check_styles_and_room(
     style = values.get('style')
     if style is not None and style not in names:
         known = ', '.join(names) or 'there are none'
-        raise ValueError(f"{where}: 'style' is {style!r}, which is not one of the styles ({known})")
+        raise ValueError(f"{where}: 'style' is {style!r}, which is none of the styles ({known})")
     found = dict(styles=names, style=style or names[0]) if names else {}
     return found | (dict(room=room) if room else {})
 
