@@ -86,13 +86,14 @@ def prepared(
     if not where.exists(): raise FileNotFoundError(f'{where}: no such folder')
     if where.is_file(): return [where]
     files = sorted(p for p in where.glob('*.pt') if not p.name.startswith('.'))
-    if not files: raise ValueError(f'{where}: no prepared recordings (.pt files) in this folder; vox2trumpet prepare makes them')
+    if not files: raise ValueError(f'{where}: no prepared recordings (.pt files) in this folder; '
+                                   'vox2trumpet prepare makes them')
     return files
 
 # %% ../nbs/04_data.ipynb #98aefc3e
 def source_of(
     name: str|Path,       # relative path, like 'iowa_ff_A4.flac' or 'iowa/A4.flac'
-    by: str|None='prefix', # 'prefix': up to the first _; 'folder': the first folder; None: all are one source
+    by: str|None='prefix', # 'prefix': up to the first _; 'folder': the first folder; None: no sources
 ) -> str:
     "Name the source that a recording belongs to."
     if by not in ('prefix', 'folder', None): raise ValueError(f"calibrate is {by!r}, not 'prefix' or 'folder'")
@@ -111,7 +112,7 @@ class Crops(Dataset):
         hop: int=hop,      # samples per frame, must be the files'
         seed: int=0,       # of the draws
         least: float=.1,   # share of a crop that must be sound
-        styles: list=(),   # sources whose number comes with a crop; any other source counts as the first
+        styles: list=(),   # sources whose numbers come with the crops; others count as the first
     ):
         self.files = prepared(files)
         self.hop = hop
@@ -246,7 +247,7 @@ def source_gains(
         source = source_of(path.relative_to(folder), by)
         counts[source] = counts.get(source, 0) + histogram
     levels = {source: percentile_level(h) for source, h in sorted(counts.items())}
-    if to is None and levels: to = _middle_level([(levels[s], float(counts[s].sum())) for s in levels])
+    if to is None and levels: to = _middle_level([(levels[s], counts[s].sum().item()) for s in levels])
     return {source: round(to - level, 1) for source, level in levels.items()}, to
 
 # %% ../nbs/04_data.ipynb #b2e9c13c
@@ -270,8 +271,8 @@ def voiced(
 # %% ../nbs/04_data.ipynb #eb87c3fa
 def statistics(
     where: str|Path|list, # a prepared folder or a list of .pt files
-) -> dict: # loudness: {mean, std, quantiles}, f0: {min, max, quantiles}, percents, minutes, minutes_voiced, files
-    "Summarise loudness (dB) and pitch (Hz) of the voiced frames; quantiles at `percents`."
+) -> dict: # loudness: {mean, std, quantiles}, f0: {min, max, quantiles}, percents, minutes, …
+    "Summarise loudness (dB) and pitch (Hz) of the voiced frames, with quantiles at `percents`."
     files, seconds, tones = prepared(where), 0., []
     for record in map(read_features, files):
         seconds += len(record['audio'])/record['sr']
@@ -281,10 +282,12 @@ def statistics(
     level, f0, length = torch.cat(tones, 1).double().numpy()
     if not len(level): raise ValueError(f'{where}: no voiced frame in any of {len(files)} files')
     def rounded(x): return np.round(x, 4).tolist()
+    def quantiles(x): return rounded(np.percentile(x, percents))
     return dict(
-        loudness=dict(mean=rounded(level.mean()), std=rounded(level.std()), quantiles=rounded(np.percentile(level, percents))),
-        f0=dict(min=rounded(f0.min()), max=rounded(f0.max()), quantiles=rounded(np.percentile(f0, percents))),
-        percents=list(percents), minutes=rounded(seconds/60), minutes_voiced=rounded(length.sum()/60), files=len(files))
+        loudness=dict(mean=rounded(level.mean()), std=rounded(level.std()), quantiles=quantiles(level)),
+        f0=dict(min=rounded(f0.min()), max=rounded(f0.max()), quantiles=quantiles(f0)),
+        percents=list(percents), minutes=rounded(seconds/60), minutes_voiced=rounded(length.sum()/60),
+        files=len(files))
 
 # %% ../nbs/04_data.ipynb #18ca2f4e
 def _spectrum(y, sr, n_fft=1024, columns=800):

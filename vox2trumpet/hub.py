@@ -22,8 +22,8 @@ def feature_rows(
     seconds: float=10., # of starts that a row owns
     crop: float=1.,    # s, the longest crop that will be cut
     least: float=.1,   # share of a crop that must be sound
-) -> Iterator[dict]: # name, part, lo and hi (starts it owns, frames), at (its first frame), size (of a crop), sr, hop, audio, f0, periodicity, loudness
-    "Cut a recording into rows from which any crop can be cut."
+) -> Iterator[dict]: # name, part, lo, hi, at, size, sr, hop, audio, f0, periodicity, loudness
+    "Cut a recording into rows, which begin at frame `at` and own the starts from `lo` up to `hi` of crops of `size` frames."
     record, path = read_features(path), Path(path)
     hop, n = record['hop'], len(record['f0'])
     size, own = (round(s*record['sr']/hop) for s in (crop, seconds))
@@ -102,13 +102,15 @@ def write_shards(
     rows = (r for p in files for r in feature_rows(p, **kwargs))
     for batch in _batches(rows, minutes*60):
         parts.append(out_dir/f'data/{len(parts)}.parquet')
-        pq.write_table(pa.Table.from_pylist(batch, schema=_schema()), parts[-1], compression='zstd', row_group_size=4)
+        table = pa.Table.from_pylist(batch, schema=_schema())
+        pq.write_table(table, parts[-1], compression='zstd', row_group_size=4)
         crops += sum((r['hi'] - r['lo'])/r['size'] for r in batch) # in an epoch, on average
     settings = manifest(manifest_path(data_dir))['settings'] if Path(data_dir).is_dir() else {}
     (out_dir/'statistics.json').write_text(json.dumps(statistics(files), indent=1))
     (out_dir/'settings.json').write_text(json.dumps(settings | dict(crops=round(crops)), indent=1))
     (out_dir/'README.md').write_text(_card.format(len(files)))
-    return [p.rename(p.with_name(f'train-{i:05d}-of-{len(parts):05d}.parquet')) for i, p in enumerate(parts)]
+    def name(i): return f'train-{i:05d}-of-{len(parts):05d}.parquet'
+    return [p.rename(p.with_name(name(i))) for i, p in enumerate(parts)]
 
 # %% ../nbs/04c_hub.ipynb #2ba08bc8
 def _token(token):
@@ -126,8 +128,10 @@ def _broken():
 def _refused(e, repo_id):
     "Say the hub's refusal in one sentence."
     code = getattr(getattr(e, 'response', None), 'status_code', None)
-    if code in (401, 403): return ValueError(f'the hub refuses {repo_id} (HTTP {code}): HF_TOKEN is not valid, or has no right to it')
-    if code == 404: return ValueError(f'{repo_id}: the hub knows no such dataset (or HF_TOKEN may not see it)')
+    if code in (401, 403):
+        return ValueError(f'the hub refuses {repo_id} (HTTP {code}): HF_TOKEN is not valid, or has no right to it')
+    if code == 404:
+        return ValueError(f'{repo_id}: the hub knows no such dataset (or HF_TOKEN may not see it)')
     why = str(e).splitlines()[0] if str(e) else type(e).__name__
     return OSError(f'{repo_id}: the hub does not answer as it should ({why})')
 
@@ -148,7 +152,7 @@ def push_features(
         made = write_shards(data_dir, tmp, **kwargs)
         try:
             url = api.create_repo(repo_id, repo_type='dataset', private=not public, exist_ok=True)
-            api.upload_folder(repo_id=repo_id, folder_path=tmp, repo_type='dataset', delete_patterns='data/*.parquet',
+            api.upload_folder(repo_id=repo_id, repo_type='dataset', folder_path=tmp, delete_patterns='data/*.parquet',
                               commit_message=f'{len(made)} shards of features')
         except _broken() as e: raise _refused(e, repo_id) from e
     return str(url)
@@ -159,7 +163,8 @@ def _parquet(repo_id, token):
     from huggingface_hub import HfFileSystem
     try: found = sorted(HfFileSystem(token=token).glob(f'datasets/{repo_id}/data/*.parquet'))
     except _broken() as e: raise _refused(e.__cause__ or e, repo_id) from e
-    if not found: raise ValueError(f'{repo_id}: no features in this dataset, or HF_TOKEN may not see it; vox2trumpet push puts them there')
+    if not found: raise ValueError(f'{repo_id}: no features in this dataset, or HF_TOKEN may not see it; '
+                                   'vox2trumpet push puts them there')
     return [f'hf://{p}' for p in found]
 
 # %% ../nbs/04c_hub.ipynb #7234fc02
@@ -329,6 +334,8 @@ def hub_datasets(
     if hold_out and not held: raise ValueError(f'{repo_id}: too few performances to hold some out')
     first = next(iter(held or HubCrops(repo_id, seed=seed)))
     n = len(first['audio'])
-    if n != round(seconds*sr): raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
-    n = max(1, round((1 - hold_out)*stats['minutes']*60/seconds))
-    return StreamedCrops(HubCrops(repo_id, seed=seed, rank=rank, world=world), n, size, world, away), held, stats
+    if n != round(seconds*sr):
+        raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
+    stream = HubCrops(repo_id, seed=seed, rank=rank, world=world)
+    n = max(1, round((1 - hold_out)*stats['minutes']*60/seconds)) # crops in an epoch
+    return StreamedCrops(stream, n, size, world, away), held, stats

@@ -129,7 +129,8 @@ def outcomes(
     with ProcessPoolExecutor(workers, get_context('spawn'), torch.set_num_threads, (1,)) as pool:
         try: yield from pool.map(work, jobs)
         except BrokenProcessPool:
-            raise OSError('a worker process died, perhaps for lack of memory: the same command goes on from here') from None
+            raise OSError('a worker process died, perhaps for lack of memory: '
+                          'the same command goes on from here') from None
 
 # %% ../nbs/04d_prepare.ipynb #0fc2e1c5
 def shard_of(
@@ -138,7 +139,8 @@ def shard_of(
     "Read the name of a shard."
     if text is None: return None
     m = re.fullmatch(r'(\d+)/(\d+)', text)
-    if not m or not 1 <= int(m[1]) <= int(m[2]): raise ValueError(f'shard {text!r} is not of the form i/n with 1 ≤ i ≤ n')
+    if not m or not 1 <= int(m[1]) <= int(m[2]):
+        raise ValueError(f'shard {text!r} is not of the form i/n with 1 ≤ i ≤ n')
     return int(m[1]), int(m[2])
 
 # %% ../nbs/04d_prepare.ipynb #31ac2d14
@@ -151,7 +153,7 @@ def manifest_path(
 
 def manifest(
     path: str|Path, # of the index
-) -> dict: # {settings, files: {name: {source, hash, samples, gain_db}}, failed: {source: reason}, aside: {name: …}}
+) -> dict: # settings, files: {name: entry}, failed: {source: reason}, aside: {name: entry}
     "Read an index; an empty one if there is none."
     path = Path(path)
     index = dict(settings={}, files={}, failed={}, aside={})
@@ -190,14 +192,14 @@ def prepare(
     out_dir: str|Path,             # where the features go, one .pt per recording
     pitch_model: str='full',       # size of the pitch tracker: full, or tiny (faster)
     workers: int=1,                # number of processes
-    shard: str|None=None,          # do only this part of the files, such as 1/4, to divide them over several machines
-    calibrate: str|None=None,      # even out the levels of sources, which are told apart by prefix or folder
+    shard: str|None=None,          # do only this part of the files, such as 1/4: for several machines
+    calibrate: str|None=None,      # even out the levels of sources, told apart by prefix or folder
     calibrate_to: float|None=None, # their common level in dB; by default that of the middle source
     *,
     sr=sr,                         # samples/s
     hop=hop,                       # samples per frame
     progress=True,                 # show a bar
-) -> dict: # done, known: [name], failed: {source: reason}, seconds, speed, gains: {source: dB}, level: dB
+) -> dict: # done, known: [name], failed: {source: reason}, seconds, speed, gains: {source: dB}, level
     "Turn a folder of recordings into features; go on where an earlier run stopped."
     from tqdm.auto import tqdm
     in_dir, out_dir, part, began = Path(in_dir), Path(out_dir), shard_of(shard), time.time()
