@@ -74,7 +74,8 @@ def typer_parameter(
     o, kind, required = p.option, cli_type(p.kind), p.default is inspect.Parameter.empty
     look = dict(help=p.help.replace('[', r'\['), rich_help_panel=o.group or None)
     if kind in (int, float): look |= dict(min=o.low if o.low > -math.inf else None, max=o.high if o.high < math.inf else None)
-    if o.choices: look |= dict(metavar='|'.join(map(str, o.choices)), autocompletion=lambda: list(map(str, o.choices)))
+    if o.choices: look |= dict(autocompletion=lambda: list(map(str, o.choices)))
+    if 0 < len(o.choices) < 12: look |= dict(metavar='|'.join(map(str, o.choices)))
     if required and not named: info = typer.Argument(**look)
     else:
         off = f'/--{o.off or "no_" + p.name}' if kind is bool and (p.default or o.off) else ''
