@@ -6,11 +6,11 @@
 __all__ = ['feature_rows', 'crop_starts', 'row_crops', 'write_shards', 'push_features', 'stream_rows', 'shuffle_buffer',
            'HubCrops', 'hub_json', 'StreamedCrops', 'FixedCrops', 'is_held_out', 'hub_datasets']
 
-# %% ../nbs/04c_hub.ipynb #2974bb11
+# %% ../nbs/04c_hub.ipynb #848665fa
 import itertools, json, tempfile, time, zlib
 import numpy as np, torch
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Iterable, Iterator
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from .core import require, sr
 from .data import admissible_starts, cut_crop, performance, prepared, read_features, statistics
