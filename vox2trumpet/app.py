@@ -208,7 +208,8 @@ def describe_articulation(
 ) -> list[str]:    # a sentence, or none
     "Say what articulation changed in the singing."
     if not a['amount'] or not a['notes']: return []
-    return [f'Of {a["notes"]} notes, {a["tongued"]} were begun more clearly than sung, '
+    were = 'was' if a['tongued'] == 1 else 'were'
+    return [f'Of {a["notes"]} notes, {a["tongued"]} {were} begun more clearly than sung, '
             f'and pitch was steadied by {a["settled_cents"]:.0f} cents on average.']
 
 # %% ../nbs/06_app.ipynb #fe77b2b0
