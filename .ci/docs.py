@@ -222,7 +222,7 @@ pre { font: 14px/1.5 monospace; margin: 0 0 1rem } .input pre, .highlight pre, m
 code { overflow-wrap: anywhere }
 @media (max-width: 700px) { main { padding: 0 12px } }"""
 
-look_at = """() => {
+look_at = r"""() => {
   const main = document.querySelector('main'), right = main.getBoundingClientRect().right - parseFloat(getComputedStyle(main).paddingRight)
   const found = []
   if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)

@@ -121,7 +121,7 @@ def check_tones(
     many[at[share > most]//every] = True
     long = [r for r in runs(many) if (r[1] - r[0])*every*step >= least]
     total = sum(b - a for a, b in long)/max(1, len(at))
-    return [(float(a*every*step), 'several tones', f'for {(b - a)*every*step:.2f} s', total > .3) for a, b in long]
+    return [(float(a*every*step), 'several tones', f'for {(b - a)*every*step:.2f} s', bool(total > .3)) for a, b in long]
 
 # %% ../nbs/04b_checkup.ipynb #736bc3e9
 def fingerprint(

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'playing_ranges', 'runs', 'note_hz', 'note_name', 'playing_range', 'a_weighting',
-           'a_weighting_power', 'whole_file', 'write_file', 'open_audio', 'decode_blocks', 'resample_blocks',
-           'read_blocks', 'load_audio', 'save_audio', 'tone', 'framed', 'rechunk', 'listen', 'show_spec', 'Option',
-           'Parameter', 'options_of', 'check_options', 'pick', 'error_sentence', 'require']
+           'a_weighting_power', 'whole_file', 'open_audio', 'decode_blocks', 'resample_blocks', 'read_blocks',
+           'load_audio', 'save_audio', 'tone', 'framed', 'rechunk', 'listen', 'show_spec', 'Option', 'Parameter',
+           'options_of', 'check_options', 'pick', 'error_sentence', 'require']
 
 # %% ../nbs/core.ipynb #096c6c33
 import importlib.util, inspect, math, os, re, tempfile
@@ -99,18 +99,6 @@ def whole_file(
         yield part
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
-
-# %% ../nbs/core.ipynb #9cd5be72
-def write_file(path: str | Path, # the target
-          data: bytes | Callable, # its content, or what writes it into an open file
-         ) -> None:
-    "Write a file whole or not at all."
-    path = Path(path)
-    tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(tmp, 'wb') as f: data(f) if callable(data) else f.write(data)
-        os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
 
 # %% ../nbs/core.ipynb #918f1017
 def open_audio(
