@@ -15,7 +15,8 @@ import numpy as np, soundfile as sf, torch
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Iterator, NamedTuple
-from .core import Option, Parameter, check_options, error_sentence, floor_db, note_name, options_of, pick, save_audio, whole_file
+from .core import Option, Parameter, check_options, error_sentence, floor_db
+from .core import note_name, options_of, pick, save_audio, whole_file
 from .kernels import one_thread
 from .encoder import Features, Recording, encode_file, loudness
 from .voicing import Voicing, voicing
@@ -61,9 +62,9 @@ def play(
     instrument,              # an `Instrument`
     controls: Controls,      # from `map_to_instrument` or `articulate`
     n: int|None=None,        # samples wanted, at most frames*hop; all of them if None
-    style: Annotated[str|None, Option(label='Sound', group='Playing')]=None, # which of the model's trumpets plays; the model's own choice if not given
-    room: Annotated[bool, Option(label='In the room where it was recorded', group='Playing', off='dry')]=False, # play in the room that belongs to the style; dry if not
-    seed: Annotated[int, Option(0, 2**31 - 1, group='Playing')]=0, # of the noise: another number, another breath noise
+    style: Annotated[str|None, Option(label='Sound', group='Playing')]=None, # one of the model's trumpets, its own choice if not given
+    room: Annotated[bool, Option(label='In the recording room', group='Playing', off='dry')]=False, # play in the room that belongs to the style
+    seed: Annotated[int, Option(0, 2**31 - 1, group='Playing')]=0, # of the breath noise
     block: int=6000,         # frames played at a time
     progress=None,           # called with the share done, 0…1
 ) -> Iterator[np.ndarray]:   # float32 blocks, `n` samples altogether
@@ -98,7 +99,8 @@ def check_names(
     if not src.exists(): raise FileNotFoundError(f'there is no file {src}')
     if out.suffix.lower() not in sounds:
         raise ValueError(f'cannot write {out}: the name must end in {", ".join(sounds)}')
-    if out.exists() and out.samefile(src): raise ValueError(f'the output {out} is the input: give it another name')
+    if out.exists() and out.samefile(src):
+        raise ValueError(f'the output {out} is the input: give it another name')
     if plot is not None and Path(plot).suffix.lower() not in pictures:
         raise ValueError(f'cannot draw {plot}: the name must end in {", ".join(pictures)}')
 
@@ -109,14 +111,19 @@ def warnings_of(
 ) -> list[str]:
     "Say what is wrong with a recording, and how to do better."
     r, found = recording, []
+    background = sung.background.sum()/100 # s
     if not sung.sung.any():
-        found.append('nothing sung was found, so the trumpet is silent: check that the microphone was on, and sing closer to it')
+        found.append('nothing sung was found, so the trumpet is silent: '
+                     'check that the microphone was on, and sing closer to it')
     if r.clipped:
-        found.append(f'clipped: {r.clipped} samples are at full scale: lower the recording level or step back from the microphone')
+        found.append(f'clipped: {r.clipped} samples are at full scale: '
+                     'lower the recording level or step back from the microphone')
     if r.two_voices > .28:
-        found.append(f'two voices? a second pitch sounds in {r.two_voices:.0%} of the sung part: record one singer alone')
-    if sung.background.sum() > 100:
-        found.append(f'{sung.background.sum()/100:.1f} s of something much softer than the voice left out: turn the gate off to keep it')
+        found.append(f'two voices? a second pitch sounds in {r.two_voices:.0%} of the sung part: '
+                     'record one singer alone')
+    if background > 1:
+        found.append(f'{background:.1f} s of something much softer than the voice left out: '
+                     'turn the gate off to keep it')
     if r.hum_db is not None and r.hum_db > -70:
         found.append(f'hum at {r.hum_hz:.0f} Hz, taken out: keep cables away from power supplies')
     elif sung.hum.sum() > 100:
@@ -134,8 +141,8 @@ def playing_report(
     "Report what was played and with which options."
     chosen = {name: options.get(name, p.default) for name, p in transfer_options().items()}
     return dict(
-        sample_rate=instrument.config['sr'], turned_down_db=max(0., -20*math.log10(gain)), tracker=chosen['tracker'],
-        style=chosen['style'] or instrument.config.get('style'), room=chosen['room'],
+        sample_rate=instrument.config['sr'], turned_down_db=max(0., -20*math.log10(gain)),
+        tracker=chosen['tracker'], style=chosen['style'] or instrument.config.get('style'), room=chosen['room'],
         articulation=dict(amount=chosen['articulation'], **articulation_changes(mapped, controls)))
 
 # %% ../nbs/06_app.ipynb #12a008f1
@@ -145,10 +152,10 @@ def transfer(
     plot: str|Path|None=None,       # a picture of both: .png, .svg or .pdf
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
     progress=None,                  # called with the share done, 0…1, and a word for what is being done
-    draw=None,                      # called with (src, out, voice, controls, hop, report), to draw something else
+    draw=None,                      # called with (src, out, voice, controls, hop, report)
     **options,                      # of `stages`
-) -> dict: # the report: voiced (0…1), voice_hz and trumpet_hz (low, middle, high), octave, gain_db, noise_floor_db, warnings, seconds, elapsed (s), …
-    "Turn a voice file into a trumpet file. `FileNotFoundError` or `ValueError` comes before any work if a name or an option cannot be used."
+) -> dict: # the report: voiced (0…1), voice_hz and trumpet_hz (low, middle, high), octave, gain_db, …
+    "Turn a voice file into a trumpet file. `FileNotFoundError` or `ValueError` comes before any work."
     start = time.perf_counter()
     check_names(src, out, plot)
     check_options(options, *stages)
@@ -185,7 +192,8 @@ def describe_shift(
     return ' and '.join(steps) or 'in the same octave'
 
 # %% ../nbs/06_app.ipynb #0cb814b2
-fractions = {1/10: 'a tenth', 1/5: 'a fifth', 1/4: 'a quarter', 1/3: 'a third', 1/2: 'a half', 2/3: 'two thirds', 3/4: 'three quarters'}
+fractions = {1/10: 'a tenth', 1/5: 'a fifth', 1/4: 'a quarter', 1/3: 'a third', 1/2: 'a half',
+             2/3: 'two thirds', 3/4: 'three quarters'}
 
 def describe_level(
     gain_db: float,  # what was added to the voice's middle level
@@ -197,10 +205,12 @@ def describe_level(
     if abs(slope - 1) < .05: spread = 'its dynamics were kept'
     elif slope > 1.8: spread = f'its dynamics were made {slope:.1f} times as wide'
     elif slope < .2: spread = 'its dynamics were evened out'
-    else: spread = f'its dynamics were {"widened" if slope > 1 else "narrowed"} by {fractions[near]}'
+    elif slope > 1: spread = f'its dynamics were widened by {fractions[near]}'
+    else: spread = f'its dynamics were narrowed by {fractions[near]}'
     if abs(gain_db) < .5: return f'The recording was as loud as the trumpet plays; {spread}.'
     than, done = ('quieter', 'raised') if gain_db > 0 else ('louder', 'lowered')
-    return f'The recording was {abs(gain_db):.0f} dB {than} than the trumpet plays; it was {done}, and {spread}.'
+    away = f'{abs(gain_db):.0f} dB {than} than the trumpet plays'
+    return f'The recording was {away}; it was {done}, and {spread}.'
 
 # %% ../nbs/06_app.ipynb #8efaea9f
 def describe_articulation(
@@ -214,8 +224,9 @@ def describe_articulation(
 
 # %% ../nbs/06_app.ipynb #fe77b2b0
 style_words = dict(
-    ddx7='phrases from a studio', urmp='short phrases from a studio, with its hiss', giudici='two loud phrases, dull at the very top',
-    vsco2='long notes in a small room', tonejs='notes on a stage', iowa='fortissimo notes, dry', mtg='bright notes, close by',
+    ddx7='phrases from a studio', urmp='short phrases from a studio, with its hiss',
+    giudici='two loud phrases, dull at the very top', vsco2='long notes in a small room',
+    tonejs='notes on a stage', iowa='fortissimo notes, dry', mtg='bright notes, close by',
     mtg2='soft and bright notes, close by')
 
 def style_label(
@@ -231,14 +242,19 @@ def report_lines(
     "Say what was found in the voice and what was done to it."
     r, lines = report, []
     if r['voice_hz']:
-        sung, played = [[note_name(f) for f in r[k]] for k in ('voice_hz', 'trumpet_hz')]
-        lines = [f'You sang {r["voiced"]:.0%} of the time, from {sung[0]} to {sung[2]}, mostly around {sung[1]}.',
-                 f'The trumpet plays {describe_shift(r["octave"], r["transpose"])}, from {played[0]} to {played[2]}.',
+        low, middle, high = [note_name(f) for f in r['voice_hz']]
+        played = [note_name(f) for f in r['trumpet_hz']]
+        shift = describe_shift(r['octave'], r['transpose'])
+        lines = [f'You sang {r["voiced"]:.0%} of the time, from {low} to {high}, mostly around {middle}.',
+                 f'The trumpet plays {shift}, from {played[0]} to {played[2]}.',
                  describe_level(r['gain_db'], r['slope']), *describe_articulation(r['articulation'])]
-        if r['tuning']: lines.append(f'Its notes were pulled {r["tuning"]:.0%} of the way to {r["key"] or "equal temperament"}.')
+        if r['tuning']:
+            lines.append(f'Its notes were pulled {r["tuning"]:.0%} of the way to {r["key"] or "equal temperament"}.')
         if r['breath'] > 0: lines.append(f'Breath and consonants sound as air {r["breath"]:.0%} of the time.')
-        if r['style']: lines.append(f'It sounds like {style_label(r["style"])}, {"in the room of that recording" if r["room"] else "without reverb"}.')
-    if r['turned_down_db'] > 0: lines.append(f'The trumpet was turned down by {r["turned_down_db"]:.1f} dB to keep it from clipping.')
+        where = 'in the room of that recording' if r['room'] else 'without reverb'
+        if r['style']: lines.append(f'It sounds like {style_label(r["style"])}, {where}.')
+    if r['turned_down_db'] > 0:
+        lines.append(f'The trumpet was turned down by {r["turned_down_db"]:.1f} dB to keep it from clipping.')
     return lines + [f'Warning: {w}.' for w in r['warnings']]
 
 # %% ../nbs/06_app.ipynb #28073a15
@@ -249,7 +265,8 @@ def report_caption(
     r = report
     if not r['voice_hz']: return ' · '.join(r['warnings'])
     low, high = note_name(r['voice_hz'][0]), note_name(r['voice_hz'][2])
-    parts = [f'sung {r["voiced"]:.0%} of the time, {low}–{high}', f'trumpet {describe_shift(r["octave"], r["transpose"])}',
+    parts = [f'sung {r["voiced"]:.0%} of the time, {low}–{high}',
+             f'trumpet {describe_shift(r["octave"], r["transpose"])}',
              f'level {r["gain_db"]:+.0f} dB', f'{r["articulation"]["notes"]} notes']
     return ' · '.join(parts + [f'warning: {w}' for w in r['warnings']])
 
@@ -346,7 +363,8 @@ def transfer_picture(
             ax.fill_between(*wave_outline(file), color=c, lw=.4)
             ax.set(ylabel=name, yticks=[])
         draw_curves(pitch, level, t, voice, controls, file_loudness(after, hop))
-        with whole_file(path) as part: fig.savefig(part, dpi=100, transparent=Path(path).suffix.lower() == '.svg')
+        on_page = Path(path).suffix.lower() == '.svg'
+        with whole_file(path) as part: fig.savefig(part, dpi=100, transparent=on_page)
 
 # %% ../nbs/06_app.ipynb #e74f2c3f
 class Control(NamedTuple):
@@ -367,10 +385,12 @@ def make_control(
     if o.unit and o.unit.lower() not in label.lower(): label += f', {o.unit}'
     choices = [(style_label(v), v) for v in known] or [(str(v), v) for v in o.choices]
     if choices and p.default is None and not known: choices.insert(0, ('–', ''))
-    if choices: return Control('choice', choices[0][1] if p.default is None else p.default, choices, label, p)
+    value = choices[0][1] if choices and p.default is None else p.default
+    if choices: return Control('choice', value, choices, label, p)
     if p.kind is bool: return Control('check', p.default, [], label, p)
     if math.isfinite(o.high - o.low):
-        return Control('slider' if o.step else 'number', o.low if p.default is None else p.default, [], label, p)
+        value = o.low if p.default is None else p.default
+        return Control('slider' if o.step else 'number', value, [], label, p)
     return Control('text', p.default or '', [], label, p)
 
 # %% ../nbs/06_app.ipynb #87ab22e0
@@ -397,7 +417,8 @@ def make_widget(
     "Make the notebook's form of a control."
     import ipywidgets as w
     o = c.parameter.option
-    look = dict(description=c.label, tooltip=c.parameter.help, style={'description_width': '9rem'}, layout={'width': '24rem'})
+    look = dict(description=c.label, tooltip=c.parameter.help,
+                style={'description_width': '9rem'}, layout={'width': '24rem'})
     if c.kind == 'choice': return w.Dropdown(options=c.choices, value=c.value, **look)
     if c.kind == 'check': return w.Checkbox(c.value, indent=False, description=c.label, tooltip=c.parameter.help)
     if c.kind == 'slider': return w.FloatSlider(c.value, min=o.low, max=o.high, step=o.step, **look)
