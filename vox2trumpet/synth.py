@@ -86,7 +86,8 @@ def harmonics(
     starts = torch.cat([phase, ends], 1)
     starts = starts - starts.round()
     coef = torch.stack([starts[:, :n], f[:, :n], df], -1) # (batch, n, 3)
-    y = SumOfSines.apply(coef.flatten(0, 1), a.flatten(0, 1), hop).view(len(f0), n*hop) if n else f0[:, :0]
+    y = f0[:, :0]
+    if n: y = SumOfSines.apply(coef.flatten(0, 1), a.flatten(0, 1), hop).view(len(f0), n*hop)
     if last: return y, None
     return y, HarmonicState(starts[:, n:], f0[:, n-1:n] if n else before, f0[:, n:], amps[:, n:])
 
@@ -145,16 +146,17 @@ class NoiseState(NamedTuple):
 # %% ../nbs/00_synth.ipynb #0cbbb3fa
 def filtered_noise(
     mags: Tensor,                # gain of each band from 0 Hz to Nyquist, (batch, frames, bands)
-    white: Tensor|None=None,     # white noise, (batch, frames*hop); None: `white_noise` of seeds `seed`, `seed + 1`, …
+    white: Tensor|None=None,     # white noise, (batch, frames*hop); None: `white_noise` of `seed`
     hop: int=hop,                # samples per frame
     state: NoiseState|None=None, # from the piece before; None: the sound starts here
     last: bool=True,             # no piece follows: return everything
-    seed: int=0,                 # of the noise, if it is not given
+    seed: int=0,                 # of the first row's noise, if it is not given
 ) -> tuple[Tensor, NoiseState|None]: # sound, (batch, samples), and the state for the next piece
-    "Filter white noise frame by frame, as `filtered_noise_plain` does. `ValueError` for a wrong shape or too many bands."
+    "Filter white noise frame by frame, as `filtered_noise_plain` does. `ValueError` for a wrong shape."
     batch, n, bands = mags.shape
     half, side = hop//2, bands - 2 # a block reaches `half` to either side of its frame, its filter `side` further
-    if not last and half + side > 2*hop: raise ValueError(f'{bands} bands are too many to stream at hop {hop}')
+    if not last and half + side > 2*hop:
+        raise ValueError(f'{bands} bands are too many to stream at hop {hop}')
     if white is not None and white.shape != (batch, n*hop):
         raise ValueError(f'white {tuple(white.shape)} is not {(batch, n*hop)}')
     done = 0 if state is None else state.frames
@@ -162,8 +164,8 @@ def filtered_noise(
     if not n and not (last and frames): return mags.new_zeros(batch, 0), None if last else state
 
     before, after = half*(state is None), (hop - half)*last # noise around that of these frames
-    if white is None: x = white_noise(before + n*hop + after, done*hop - before, seed, batch, mags.device).to(mags.dtype)
-    else: x = F.pad(white, (before, after))
+    if white is not None: x = F.pad(white, (before, after))
+    else: x = white_noise(before + n*hop + after, done*hop - before, seed, batch, mags.device).to(mags)
     if state is not None: x = torch.cat([state.past, x], 1)
 
     held = mags[:, -1:] if n else state.mags
