@@ -473,14 +473,14 @@ def train(
     config: Path|None=None, # your own configuration file (JSON)
     checkpoint_dir: Path=Path('checkpoints'), # folder for models, log and the state to go on from
     valid_dir: Path|None=None, # prepared folder to validate on; else a part of data_dir is held out
-    hold_out: Annotated[float, Option(0, .99)]=.1, # share to hold out; 0: learn from everything
-    device: Annotated[str|None, Option(choices=('cpu', 'cuda', 'mps'))]=None, # the best there is if not given
+    hold_out: Annotated[float, Option(0, .99)]=.1, # share of the performances to hold out; 0: learn from everything
+    device: Annotated[str|None, Option(choices=('cpu', 'cuda', 'mps'))]=None, # where to compute; the best there is if not given
     seed: Annotated[int|None, Option(0)]=None, # seed of the run; the configuration's if not given
     workers: Annotated[int, Option(0)]=0, # processes that read the data
     wandb_mode: Annotated[str, Option(choices=('disabled', 'offline', 'online'))]='disabled', # log to Weights & Biases
     styles: Annotated[str|None, Option(choices=('prefix', ''))]=None, # prefix: one style per source, named up to the first _
     style: str|None=None, # style to play in if none is asked for; the first if not given
-    precision: Annotated[str|None, Option(choices=('float32', 'bfloat16'))]=None, # of the network's products
+    precision: Annotated[str|None, Option(choices=('float32', 'bfloat16'))]=None, # number format in the network; the configuration's if not given
     save_epochs: Annotated[int, Option(1)]=5, # epochs between models that are kept
     *,
     progress: bool=True, # show a bar
