@@ -46,7 +46,7 @@ def first_sentence(
 def cli_type(
     kind: type, # an annotation, such as `str|Path|None`
 ) -> type|None:
-    "Reduce an annotation to the type that a word on the command line is converted to; None if there is no such type."
+    "Return the type that a word on the command line is converted to; None if there is no such type."
     kinds = [k for k in get_args(kind) or (kind,) if k is not NoneType]
     return next((k for k in (Path, str, bool, float, int) if k in kinds), None)
 
@@ -73,16 +73,18 @@ def typer_parameter(
     "Translate a parameter for typer."
     o, kind, required = p.option, cli_type(p.kind), p.default is inspect.Parameter.empty
     look = dict(help=p.help.replace('[', r'\['), rich_help_panel=o.group or None)
-    if kind in (int, float): look |= dict(min=o.low if o.low > -math.inf else None, max=o.high if o.high < math.inf else None)
+    if kind in (int, float):
+        look['min'] = o.low if o.low > -math.inf else None
+        look['max'] = o.high if o.high < math.inf else None
     if o.choices: look |= dict(autocompletion=lambda: list(map(str, o.choices)))
     if 0 < len(o.choices) < 12: look |= dict(metavar='|'.join(map(str, o.choices)))
     if required and not named: info = typer.Argument(**look)
     else:
         off = f'/--{o.off or "no_" + p.name}' if kind is bool and (p.default or o.off) else ''
         info = typer.Option(f'--{p.name}{off}', **look)
-    default = ... if required and not many else None if required else p.default
-    kind = list[kind] if many else kind if required or kind is bool else kind|None
-    return inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=inspect.Parameter.empty if required else default, annotation=Annotated[kind, info])
+    if many: kind = list[kind]
+    elif not required and kind is not bool: kind = kind|None
+    return inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=Annotated[kind, info])
 
 # %% ../nbs/06a_cli.ipynb #6e46c987
 def one_of(
@@ -166,14 +168,15 @@ def command_function(
     many = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
     made = [typer_parameter(p, name in command.named, name in many) for name, p in known.items()]
     if signature.return_annotation is not None:
-        flag = typer.Option('--json', help='print the result as JSON, for a script')
-        made.append(inspect.Parameter('as_json', inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, flag]))
+        flag = Annotated[bool, typer.Option('--json', help='print the result as JSON, for a script')]
+        made.append(inspect.Parameter('as_json', inspect.Parameter.KEYWORD_ONLY, default=False, annotation=flag))
     run.__signature__ = inspect.Signature(made)
     run.__annotations__ = {p.name: p.annotation for p in made}
     return run
 
 # %% ../nbs/06a_cli.ipynb #398c4983
-settings = dict(token_normalize_func=lambda name: name.replace('-', '_'), help_option_names=['-h', '--help'])
+settings = dict(
+    token_normalize_func=lambda name: name.replace('-', '_'), help_option_names=['-h', '--help'])
 
 def build_command(
     name: str,
@@ -182,8 +185,10 @@ def build_command(
     "Build a command from the signature, the comments and the docstring of its function."
     text = inspect.getdoc(find(command.call))
     said = '\n\n'.join([first_sentence(text) + '.', *text.split('\n\n')[1:]])
-    one = typer.Typer(add_completion=False, rich_markup_mode='rich', pretty_exceptions_enable=False, context_settings=settings)
-    one.command(name, help=said.replace('[', r'\['), epilog='\n\n'.join(f'Example:  {e}' for e in command.examples))(command_function(command))
+    one = typer.Typer(
+        add_completion=False, rich_markup_mode='rich', pretty_exceptions_enable=False, context_settings=settings)
+    examples = '\n\n'.join(f'Example:  {e}' for e in command.examples)
+    one.command(name, help=said.replace('[', r'\['), epilog=examples)(command_function(command))
     return typer.main.get_command(one)
 
 # %% ../nbs/06a_cli.ipynb #40a00e4e
@@ -203,8 +208,8 @@ def finish_train(best): return f'Best model: {best}'
 
 # %% ../nbs/06a_cli.ipynb #a8065e70
 def finish_check(found, fix):
-    from vox2trumpet import checkup
-    yield getattr(checkup, 'findings_text', checkup.findings_table)(found)
+    from vox2trumpet.checkup import findings_text
+    yield findings_text(found)
     if not fix and any(f.serious for f in found): raise typer.Exit(1)
 
 # %% ../nbs/06a_cli.ipynb #c2a6d1a3
@@ -226,7 +231,8 @@ def info(
     return {'python': platform.python_version(), 'system': platform.platform(),
             'versions': {'vox2trumpet': vox2trumpet.__version__} | {p: version_of(p) for p in packages},
             'devices': devices, 'threads': torch.get_num_threads(), 'voices': [str(v) for v in example_voices()],
-            'model': {'file': str(checkpoint or 'the bundled trumpet'), 'parameters': sum(p.numel() for p in model.parameters()),
+            'model': {'file': str(checkpoint or 'the bundled trumpet'),
+                      'parameters': sum(p.numel() for p in model.parameters()),
                       'config': model.config, 'stats': model.stats, 'card': model.card}}
 
 # %% ../nbs/06a_cli.ipynb #3fea9f6f
@@ -250,12 +256,15 @@ commands = dict(
         finish_transfer, more='app:transfer_options'),
     app=Command('page:serve_app', 'Play', ('vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')),
     info=Command('cli:info', 'Play', ('vox2trumpet info', 'vox2trumpet info --json'), indent_tree),
-    download=Command('urmp:download', 'Recordings', ('vox2trumpet download --archive Dataset.tar.gz --out_dir data/urmp',), finish_download),
-    prepare=Command('prepare:prepare', 'Recordings', ('vox2trumpet prepare recordings features',), 'prepare:summary'),
+    download=Command('urmp:download', 'Recordings', (
+        'vox2trumpet download --archive Dataset.tar.gz --out_dir data/urmp',), finish_download),
+    prepare=Command('prepare:prepare', 'Recordings', (
+        'vox2trumpet prepare recordings features',), 'prepare:summary'),
     look=Command('checkup:look', 'Recordings', ('vox2trumpet look features --out_dir pictures',), finish_look),
     check=Command('checkup:check_recordings', 'Recordings', ('vox2trumpet check features',), finish_check),
     merge=Command('prepare:merge_shards', 'Recordings', ('vox2trumpet merge features features-2',), finish_merge),
-    push=Command('hub:push_features', 'Recordings', ('vox2trumpet push features --repo_id name/trumpets',), named=('repo_id',)),
+    push=Command('hub:push_features', 'Recordings', (
+        'vox2trumpet push features --repo_id name/trumpets',), named=('repo_id',)),
     train=Command('train:train', 'Training', (
         'vox2trumpet train --data_dir features --batch_size 16 --epochs 2 --config_name tiny',), finish_train),
     evaluate=Command('evaluate:evaluate', 'Measuring', (
@@ -270,8 +279,9 @@ class LazyCommands(TyperGroup):
         return name, build_command(name, commands[name]) if stand_in else None, rest
 
 cli = typer.Typer(
-    cls=LazyCommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode='rich', context_settings=settings,
-    help='Sing or hum, and a trumpet plays it.', epilog='Begin with:  vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png')
+    cls=LazyCommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode='rich',
+    context_settings=settings, help='Sing or hum, and a trumpet plays it.',
+    epilog='Begin with:  vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png')
 
 for name, command in commands.items():
     cli.command(name, help=first_sentence(docstring(command.call)) + '.', rich_help_panel=command.group)(lambda: None)
