@@ -91,8 +91,9 @@ class Hum(NamedTuple):
 
 # %% ../nbs/01a_hum.ipynb #5afa8293
 def find_hum(
-    x: np.ndarray, # (samples,), some seconds
-    sr: int=sr,    # samples/s
+    x: np.ndarray,       # (samples,), some seconds
+    sr: int=sr,          # samples/s
+    coherent: float=.35, # steadiness from which a line may be hum
 ) -> Hum|None: # `None` if there is none
     "Find mains hum in a stretch of at least two seconds of sound."
     if len(x) < 2*sr: return None
@@ -102,10 +103,11 @@ def find_hum(
         offset, steady = tune_mains(c, at)
         found.append((steady[:4].sum(), base, offset, steady, c))
     _, base, offset, steady, c = max(found, key=lambda f: f[0])
+    if steady[:3].max() <= coherent: return None # most recordings: no need to look further
     k = np.arange(1, c.shape[1] + 1)
     still = running_median(c*np.exp(-2j*np.pi*offset*np.outer(at, k)))
     level = np.median(np.abs(still), 0)
-    on = hum_lines(steady, level, x.std())
+    on = hum_lines(steady, level, x.std(), coherent)
     if not on.any(): return None
     return Hum(float(base + offset), 20*np.log10(level[on].max()), k[on], still[:, on], at)
 
