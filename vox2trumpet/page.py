@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Annotated
 from .core import Option, error_sentence, read_blocks, require, save_audio
 from .checkpoint import load_config, load_model
-from .app import Control, describe_time, example_voices, gold, grey, options_from_controls, report_caption, report_lines, svg_style, transfer, transfer_controls, transfer_picture, voice_names
+from .app import Control, describe_time, example_voices, gold, grey, options_from_controls
+from .app import report_caption, report_lines, svg_style, transfer, transfer_controls
+from .app import transfer_picture, voice_names
 
 # %% ../nbs/06b_page.ipynb #f7358965
 ink = '#010203' # stands for the page's text colour
@@ -71,7 +73,8 @@ def checked_upload(
     try: seconds = sf.info(str(path)).duration
     except sf.LibsndfileError: seconds = 0 # not audio: `transfer` says so
     if seconds > limit:
-        raise ValueError(f'{path.name} is {describe_duration(seconds)} long; this page takes at most {describe_duration(limit)}.')
+        raise ValueError(f'{path.name} is {describe_duration(seconds)} long; '
+                         f'this page takes at most {describe_duration(limit)}.')
     return path
 
 # %% ../nbs/06b_page.ipynb #8d7daa0f
@@ -152,9 +155,11 @@ def play_tab(
 ):
     "Lay out the instrument: voice, examples, controls, button, trumpet, picture and report."
     import gradio as gr
-    voice = gr.Audio(sources=['microphone', 'upload'], type='filepath', label='Your voice', elem_id='voice', buttons=['download'])
+    voice = gr.Audio(sources=['microphone', 'upload'], type='filepath', label='Your voice', elem_id='voice',
+                     buttons=['download'])
     with gr.Row(elem_id='examples'):
-        examples = {v: gr.Button(f'Try {name}', size='sm', min_width=120) for v, name in voice_names('short').items()}
+        examples = {v: gr.Button(f'Try {name}', size='sm', min_width=120)
+                    for v, name in voice_names('short').items()}
     panel = control_panel(controls)
     button = gr.Button('Play it on the trumpet', variant='primary', elem_id='play')
     with gr.Column(elem_id='answer'):
@@ -187,16 +192,18 @@ def click_handler(
         *values, request, progress = given
         options = options_from_controls(controls, dict(zip(controls, values)))
         def show(share, what): progress(share, what.capitalize())
-        try: wav, flac, drawing, said = page_transfer(path, folder_of(request), limit, show, checkpoint=checkpoint, **options)
+        folder = folder_of(request)
+        try: wav, flac, drawing, said = page_transfer(path, folder, limit, show, checkpoint=checkpoint, **options)
         except (ValueError, OSError) as e:
             said = error_sentence(e).replace(str(path), Path(path or '').name)
             return refusal_html(said), None, '', '', *[gr.update(value=None, interactive=False)]*2
-        return '', wav, drawing, said, gr.update(value=wav, interactive=True), gr.update(value=flac, interactive=True)
+        ready = [gr.update(value=file, interactive=True) for file in (wav, flac)]
+        return '', wav, drawing, said, *ready
 
     either = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    named = [inspect.Parameter(name, either) for name in ('path', *controls)]
-    click.__signature__ = inspect.Signature([
-        *named, inspect.Parameter('request', either, annotation=gr.Request), inspect.Parameter('progress', either, default=gr.Progress())])
+    named = [inspect.Parameter(name, either) for name in ('path', *controls, 'request')]
+    progress = inspect.Parameter('progress', either, default=gr.Progress())
+    click.__signature__ = inspect.Signature([*named, progress])
     click.__annotations__ = {'request': gr.Request}
     return click
 
@@ -244,7 +251,8 @@ class Training:
     ):
         self.data, self.folder = Path(data_dir), Path(checkpoint_dir)
         self.password, self.process = password, None
-        if not password: raise ValueError('training on the page needs a password in the environment: VOX2TRUMPET_PASSWORD')
+        if not password:
+            raise ValueError('training on the page needs a password in the environment: VOX2TRUMPET_PASSWORD')
         if self.folder.resolve().is_relative_to(Path(str(files('vox2trumpet'))).resolve()):
             raise ValueError(f'{checkpoint_dir} is inside the package: train somewhere else')
 
@@ -285,7 +293,8 @@ def last_lines(
     with open(path, 'rb') as f:
         f.seek(max(0, path.stat().st_size - 20_000))
         text = f.read().decode(errors='replace')
-    return '\n'.join([line.rstrip('\r').split('\r')[-1] for line in text.split('\n') if line.strip()][-lines:])
+    shown = [line.rstrip('\r').split('\r')[-1] for line in text.split('\n') if line.strip()]
+    return '\n'.join(shown[-lines:])
 
 def read_losses(
     path: Path,     # log.csv of a training
@@ -327,8 +336,9 @@ def training_answer(
         act()
     except (ValueError, OSError) as e: return refusal_html(error_sentence(e)), *[gr.skip()]*4
     best, folder = training.best(), training.folder
-    return (f'Training is {"running" if training.running() else "not running"}.', last_lines(folder/'training.log'),
-            loss_picture(read_losses(folder/'log.csv')), gr.update(value=best, interactive=bool(best)), gr.Timer(active=True))
+    state = 'Training is running.' if training.running() else 'Training is not running.'
+    return (state, last_lines(folder/'training.log'), loss_picture(read_losses(folder/'log.csv')),
+            gr.update(value=best, interactive=bool(best)), gr.Timer(active=True))
 
 # %% ../nbs/06b_page.ipynb #fb8f126c
 def training_tab(
@@ -348,7 +358,8 @@ def training_tab(
         epochs = gr.Number(100, label='Epochs', precision=0, minimum=1)
         batch_size = gr.Number(16, label='Batch size', precision=0, minimum=1)
     with gr.Row():
-        go, stop, show = gr.Button('Start', variant='primary'), gr.Button('Stop', variant='stop'), gr.Button('Show')
+        go, stop = gr.Button('Start', variant='primary'), gr.Button('Stop', variant='stop')
+        show = gr.Button('Show')
     state, plot = gr.HTML(elem_id='training-state'), gr.HTML(elem_id='loss')
     log = gr.Textbox(label='Log', lines=12, max_lines=12, interactive=False)
     save, timer = gr.DownloadButton('Download the best model', interactive=False), gr.Timer(3, active=False)
@@ -379,14 +390,15 @@ def serve(
     demo,                        # from `page`
     host: str='127.0.0.1',
     port: int|None=None,         # the first free one from 7860 if None
-    megabytes: int=max_megabytes, # largest upload
+    megabytes: int=max_megabytes, # largest upload, in megabytes
     inbrowser: bool=False,       # open it
     block: bool=True,            # until the server ends
 ):
     "Launch a page with our limits and looks."
     return demo.launch(
-        server_name=host, server_port=port, max_file_size=f'{megabytes}mb', inbrowser=inbrowser, prevent_thread_lock=not block,
-        theme=page_theme(), css=asset('page.css'), js=asset('page.js'), footer_links=[], ssr_mode=False, show_error=True,
+        server_name=host, server_port=port, max_file_size=f'{megabytes}mb', inbrowser=inbrowser,
+        prevent_thread_lock=not block, theme=page_theme(), css=asset('page.css'), js=asset('page.js'),
+        footer_links=[], ssr_mode=False, show_error=True,
         state_session_capacity=32, # sessions that Gradio remembers: each keeps a megabyte or two
         allowed_paths=[str(example_voices()[0].parent)])
 
@@ -395,8 +407,8 @@ def serve_app(
     host: str|None=None, # address to serve on, 0.0.0.0 lets others in; GRADIO_SERVER_NAME or 127.0.0.1 if not given
     port: Annotated[int|None, Option(0, 65_535)]=None, # port to serve on; the first free one from 7860 if not given
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
-    max_seconds: Annotated[float, Option(0)]=max_seconds, # longest recording
-    max_megabytes: Annotated[int, Option(1)]=max_megabytes, # largest upload
+    max_seconds: Annotated[float, Option(0)]=max_seconds, # longest recording, in seconds
+    max_megabytes: Annotated[int, Option(1)]=max_megabytes, # largest upload, in megabytes
     open: bool=False, # open the page in a browser
     enable_training: Annotated[bool, Option(group='Training on the page')]=False, # add a tab that trains; the password is read from VOX2TRUMPET_PASSWORD
     data_dir: Annotated[Path, Option(group='Training on the page')]=Path('features'), # features to train on
