@@ -165,7 +165,7 @@ def score(
     rise = np.abs(attack_times(ref, onsets) - attack_times(est, onsets))
     return dict(
         mss=spectral_distance(ref, est), **pitch_error(ref_track, est_track), **level_error(ref, est),
-        balance=abs(harmonic_balance(ref, *ref_track) - harmonic_balance(est, *est_track)),
+        balance=abs(harmonic_balance(ref, *ref_track) - harmonic_balance(est, *ref_track)), # one pitch for both
         attack=1000*float(np.nanmean(rise)) if np.isfinite(rise).any() else np.nan)
 
 # %% ../nbs/07_evaluate.ipynb #88c41624
