@@ -120,9 +120,10 @@ def make_component(
 ): # a Gradio component
     "Make the page's form of a control."
     import gradio as gr
-    o, look = c.parameter.option, dict(label=c.label, info=c.parameter.help)
+    o = c.parameter.option
+    look = dict(label=c.label, info=c.parameter.help, min_width=240) # one below the other on a phone
+    if c.kind == 'check': return gr.Checkbox(c.value, label=c.label, min_width=240)
     if c.kind == 'choice': return gr.Dropdown(c.choices, value=c.value, **look)
-    if c.kind == 'check': return gr.Checkbox(c.value, **look)
     if c.kind == 'slider': return gr.Slider(o.low, o.high, c.value, step=o.step, **look)
     if c.kind == 'number': return gr.Number(c.value, precision=0, minimum=o.low, maximum=o.high, **look)
     return gr.Textbox(c.value, **look)
