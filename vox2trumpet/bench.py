@@ -8,7 +8,7 @@ __all__ = ['jobs', 'bench_head', 'alternate', 'bench_row', 'NoteBatch', 'random_
            'step_of', 'step_rows', 'bench_voice', 'bench_melody', 'play_of', 'play_rows', 'phase_rows', 'resident',
            'afresh', 'grow', 'growth', 'memory_rows', 'their_crepe', 'cents_apart', 'crepe_rows', 'transfer_rows',
            'replayed', 'cuda_ms', 'cuda_rows', 'machine', 'stages', 'measure_stage', 'bench', 'bench_table',
-           'bench_markdown', 'curve', 'show_curve']
+           'bench_markdown']
 
 # %% ../nbs/08_bench.ipynb #cdcb7114
 import copy, importlib, json, os, platform, subprocess, sys, tempfile, types
@@ -130,8 +130,7 @@ def harmonic_rows(
     **timing, # of `alternate`
 ) -> list:
     "Time harmonics, forward and with backward, with partials above Nyquist and with none."
-    rows = []
-    def fast(f0, amps): return harmonics(f0, amps)[0]
+    rows, fast = [], lambda f0, amps: harmonics(f0, amps)[0]
     for where, low, high in (("a trumpet's pitches", 165., 1050.), ('all partials sound', 60., 75.)):
         x, few = (random_notes(n, seconds, partials, low=low, high=high) for n in (batch, 2))
         exact = few.to(torch.float64)
@@ -215,8 +214,7 @@ def gru_rows(
 class Textbook(Instrument):
     "An instrument played by the textbook's synthesizer."
     def forward(self, f0, loudness, white=None, style=None, room=True, **_):
-        amps, mags, _ = self.controls(f0, loudness, None, style, room)
-        c = self.config
+        (amps, mags, _), c = self.controls(f0, loudness, None, style, room), self.config
         y = harmonic_synth(f0, amps, c['sr'], c['hop']) + filtered_noise_stft(mags, white, c['hop'])
         if room and 'room' in c: y, _ = fft_convolve(y, self.reverb_ir(self.style_one_hot(style, f0)))
         return y, None
@@ -514,9 +512,8 @@ def machine(
     names = [l.split(': ')[1] for l in info.read_text().splitlines() if l.startswith('model name')] if info.exists() else []
     note = (f"{(names or [platform.processor() or platform.machine()])[0]}, {os.cpu_count()} cores, {platform.system()}; "
             f"Python {platform.python_version()}, torch {torch.__version__}, {threads} thread{'s'*(threads > 1)}, "
-            f"allocator {os.environ.get('LD_PRELOAD') or 'of the system'}\n"
-            f"batch {batch} × 1 s, 101 partials, 65 bands, hop 160; medians of {'processor' if threads == 1 else 'wall'} time, "
-            f"ratio with its quartiles, error against float64")
+            f"allocator {os.environ.get('LD_PRELOAD') or 'of the system'}\nbatch {batch} × 1 s, 101 partials, 65 bands, hop 160; "
+            f"medians of {'processor' if threads == 1 else 'wall'} time, ratio with its quartiles, error against float64")
     return bench_row('machine', note=note)
 
 # %% ../nbs/08_bench.ipynb #a3579d7a
@@ -532,17 +529,12 @@ def stages(
     few, many = {**timing, 'pairs': 3}, {**timing, 'pairs': 4*timing['pairs']} # long things seldom, short things often
     return dict(
         machine=lambda: [machine(threads, batch)],
-        harmonics=lambda: harmonic_rows(batch, **timing),
-        noise=lambda: noise_rows(batch, **many),
-        loss=lambda: loss_rows(batch, **timing),
-        GRU=lambda: gru_rows(batch, **timing),
-        step=lambda: step_rows(batch, **timing),
-        playing=lambda: play_rows(play, checkpoint, **few),
-        phase=lambda: phase_rows(play),
+        harmonics=lambda: harmonic_rows(batch, **timing), noise=lambda: noise_rows(batch, **many),
+        loss=lambda: loss_rows(batch, **timing), GRU=lambda: gru_rows(batch, **timing), step=lambda: step_rows(batch, **timing),
+        playing=lambda: play_rows(play, checkpoint, **few), phase=lambda: phase_rows(play),
         memory=lambda: memory_rows(batch, 1., play, threads),
         encoder=lambda: crepe_rows(heard, **timing),
-        transfer=lambda: transfer_rows(heard, 1 if quick else 3, checkpoint, **few),
-        GPU=cuda_rows)
+        transfer=lambda: transfer_rows(heard, 1 if quick else 3, checkpoint, **few), GPU=cuda_rows)
 
 def measure_stage(
     stage: str, # one of `stages`
@@ -585,7 +577,6 @@ def _bench_cells(row: dict) -> list: # of texts
     return [row['stage'], value(row['ours']), value(row['plain']), ratio, error, reach + held, row['note']]
 
 bench_head = ['stage', 'ours', 'textbook', 'ratio (quartiles)', 'error', 'to reach', '']
-
 def bench_table(
     rows: list, # from `bench`
 ) -> str:
@@ -607,25 +598,3 @@ def bench_markdown(
         stage, *cells, note = _bench_cells(r)
         lines.append('| ' + ' | '.join([stage + f'<br>*{note}*'*bool(note), *cells]) + ' |')
     return '\n'.join([*notes, '', *lines])
-
-# %% ../nbs/08_bench.ipynb #43d59afa
-def curve(
-    make: Callable, # size → forms, see `alternate`
-    sizes: list,
-    **timing,
-) -> Tensor: # ms, (sizes, forms): medians
-    "Time forms at several sizes."
-    return torch.stack([alternate(*make(n), **{'pairs': 3, 'patience': 2., **timing}).median(0)[0] for n in sizes])
-
-def show_curve(
-    ax,            # matplotlib axes
-    sizes: list,
-    T: Tensor,     # (sizes, forms), from `curve`
-    xlabel: str,
-    ylabel: str='ms',
-    labels: tuple=('ours', 'textbook'),
-):
-    "Draw times against sizes, both logarithmic."
-    for times, label in zip(T.T, labels): ax.loglog(sizes, times, '.-', label=label)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(frameon=False, fontsize=7)
