@@ -238,7 +238,7 @@ look_at = r"""() => {
     for (; box && box != main; box = box.parentElement) inside ||= ['auto', 'scroll'].includes(getComputedStyle(box).overflowX)
     const text = (e.innerText || e.alt || '').trim().slice(0, 50)
     if (!inside && e.getBoundingClientRect().right > right + 1) found.push(`a ${e.localName} leaves its column: ${text}`)
-    if (innerWidth > 1000 && e.localName == 'pre' && e.innerText.split('\n').some(l => l.length > 80 && (l.trim().match(/ {2,}/g) || []).length > 2)) found.push(`a table printed as text: ${text}`)
+    if (innerWidth > 1000 && e.localName == 'pre' && !e.closest('.highlight') && e.innerText.split('\n').some(l => l.length > 80 && (l.trim().match(/ {2,}/g) || []).length > 2)) found.push(`a table printed as text: ${text}`)
     if (innerWidth > 1000 && ['pre', 'table'].includes(e.localName) && e.scrollWidth > e.clientWidth + 1) found.push(`a ${e.localName} is cut off (${e.scrollWidth} px in ${e.clientWidth}): ${text}`)
   }
   for (const e of main.querySelectorAll('img')) if (!e.alt.trim()) found.push('a picture without alt text')
