@@ -66,7 +66,7 @@ def play(
     n: int|None=None,        # samples wanted, at most frames*hop; all of them if None
     style: Annotated[str|None, Option(label='Sound', group='Playing')]=None, # one of the model's trumpets, its own choice if not given
     room: Annotated[bool, Option(label='In the recording room', group='Playing', off='dry')]=False, # play in the room that belongs to the style
-    seed: Annotated[int, Option(0, 2**31 - 1, group='Playing')]=0, # of the breath noise
+    seed: Annotated[int, Option(0, 2**31 - 1, group='Playing')]=0, # of the noise
     block: int=6000,         # frames played at a time
     progress=None,           # called with the share done, 0…1
 ) -> Iterator[np.ndarray]:   # float32 blocks, `n` samples altogether

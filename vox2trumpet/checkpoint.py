@@ -182,7 +182,7 @@ def load_model(
     have = {k: tuple(v.shape) for k, v in d['weights'].items()}
     for k in sorted(want.keys() | have.keys()):
         if want.get(k) != have.get(k):
-            raise ValueError(f"{path}: another architecture than its configuration says: "
+            raise ValueError(f"{path}: a different architecture than its configuration says: "
                              f"'{k}' is {have.get(k, 'missing')}, not {want.get(k, 'there')}")
     model.load_state_dict(d['weights'])
     model.stats, model.card = d['stats'], d['card']
