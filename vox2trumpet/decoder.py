@@ -259,7 +259,7 @@ def breath_magnitudes(
     breath: Tensor, # A-weighted, dB, (batch, frames)
     M: Tensor,      # see `noise_power_matrix`, (B, B)
 ) -> Tensor: # noise magnitudes, (batch, frames, B)
-    "Compute the noise of a breath at a given level, falling by 6 dB per octave."
+    "Compute the noise magnitudes of air at a given level, falling by 6 dB per octave."
     s = 1/torch.arange(1., len(M) + 1, device=breath.device)
     level = torch.where(breath > floor_db, 10**(breath/20), 0.)
     return level[..., None]*s*((s @ M) @ s).rsqrt()
