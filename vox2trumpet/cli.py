@@ -193,7 +193,7 @@ def build_command(
 
 # %% ../nbs/06a_cli.ipynb #40a00e4e
 def finish_transfer(report):
-    from vox2trumpet.app import describe_time, report_lines
+    from vox2trumpet.report import describe_time, report_lines
     made = [f'Trumpet: {report["output"]}'] + [f'Picture: {report["plot"]}']*bool(report['plot'])
     return report_lines(report) + [describe_time(report)] + made
 

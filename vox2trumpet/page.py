@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Annotated
 from .core import Option, error_sentence, read_blocks, require, save_audio
 from .checkpoint import load_config, load_model
-from .app import Control, describe_time, example_voices, gold, grey, options_from_controls
-from .app import report_caption, report_lines, svg_style, transfer, transfer_controls
-from .app import transfer_picture, voice_names
+from .report import describe_time, gold, grey, report_caption, report_lines
+from .report import svg_style, transfer_picture
+from .app import Control, example_voices, options_from_controls, transfer
+from .app import transfer_controls, voice_names
 
 # %% ../nbs/06b_page.ipynb #f7358965
 ink = '#010203' # stands for the page's text colour
