@@ -9,7 +9,7 @@ __all__ = ['crepe_sr', 'crepe_window', 'cents_per_bin', 'first_cent', 'bn_eps', 
            'stft_distance_grad', 'mag_grad_to_wave', 'STFTDistance', 'crepe_spectra', 'crepe_network']
 
 # %% ../nbs/00a_kernels.ipynb #96325d7e
-import math
+import math, threading
 import torch
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,13 +19,24 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 # %% ../nbs/00a_kernels.ipynb #d12a262f
+_counting, _alone = threading.Lock(), threading.local() # _alone.yes: this thread is inside a block already
+_inside = [] # PyTorch's number of threads, once for each block that runs
+
 @contextmanager
 def one_thread():
-    "Let each operation run on one thread of the processor."
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
+    "Let each operation run on one thread of the processor; several threads may ask for it at once."
+    if getattr(_alone, 'yes', False):
+        yield
+        return
+    with _counting:
+        own = torch.get_num_threads() # asked for first, because a thread's first question overwrites its number
+        _inside.append(_inside[0] if _inside else own)
+        torch.set_num_threads(1)
+    _alone.yes = True
     try: yield
-    finally: torch.set_num_threads(n)
+    finally:
+        _alone.yes = False
+        with _counting: torch.set_num_threads(_inside.pop())
 
 # %% ../nbs/00a_kernels.ipynb #b97abcfa
 def phase_terms(
