@@ -432,7 +432,7 @@ class Recording(NamedTuple):
 class _Inspector:
     "Notes what is wrong with a recording while it is read."
     def __init__(self, path, progress):
-        with open_audio(path) as f: self.rate, self.expected = f.samplerate, max(1, f.frames)
+        with open_audio(path) as f: self.rate, self.expected = f.rate, max(1, f.frames or 1)
         self.progress = progress
         self.n, self.clipped, self.hums, self.looks = 0, 0, [], np.zeros(2, int)
         self.full = np.zeros((0, 1), bool)

@@ -17,7 +17,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, NamedTuple
 from .core import hop, open_audio, runs, sr, whole_file
-from .data import read_features, recording_features, recordings, save_features, source_gains, source_of
+from .data import read_features, recording_features, recordings, save_features, source_of
+from .statistics import source_gains
 
 # %% ../nbs/04d_prepare.ipynb #497adf73
 def digest(
@@ -49,20 +50,17 @@ def flat_tops(
     path: str|Path, # an audio file
 ) -> dict: # tops: how many, share: of the samples, time: of the first, s
     "Count the flat tops of a recording, channel by channel."
-    size, found = 2**20, []
+    with open_audio(path) as f: peaks = np.max([np.stack([x.max(0), -x.min(0)]) for x in f.blocks()], 0)
+    found, n = [], 0 # peaks: (2, channels); n: frames seen
     with open_audio(path) as f:
-        def blocks():
-            f.seek(0)
-            return f.blocks(size, dtype='float32', always_2d=True)
-        peaks = np.max([np.stack([x.max(0), -x.min(0)]) for x in blocks()], 0) # (2, channels)
-        for i, x in enumerate(blocks()):
+        for x in f.blocks():
             for sign, peak in zip((1, -1), peaks):
                 for c in np.flatnonzero(peak > .02):
-                    tops = runs(sign*x[:, c] >= peak[c]*(1 - 1e-5)) + i*size
+                    tops = runs(sign*x[:, c] >= peak[c]*(1 - 1e-5)) + n
                     found += [(a, b) for a, b in tops.tolist() if b - a >= 3]
-        rate, samples = f.samplerate, f.frames*f.channels
+            n += len(x)
     first = min((a for a, _ in found), default=0)
-    return dict(tops=len(found), share=sum(b - a for a, b in found)/samples, time=first/rate)
+    return dict(tops=len(found), share=sum(b - a for a, b in found)/(n*f.channels), time=first/f.rate)
 
 # %% ../nbs/04d_prepare.ipynb #d5e85ba3
 class Job(NamedTuple):
