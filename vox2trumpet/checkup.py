@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_numbers', 'check_wave', 'check_hum', 'check_range', 'unexplained', 'check_tones', 'fingerprint',
-           'duplicates', 'check_recordings', 'findings_text', 'findings_table', 'set_aside', 'overview', 'look']
+           'duplicates', 'check_recordings', 'findings_text', 'findings_table', 'set_aside', 'features_picture',
+           'overview', 'look']
 
 # %% ../nbs/04b_checkup.ipynb #ae8ca9d4
 import math, shutil, tempfile
 import numpy as np, torch
 from pathlib import Path
 from typing import NamedTuple
-from .core import floor_db, hop, playing_range, runs, sr, whole_file
-from .data import features_picture, prepared, read_features, readable, recording_features, recordings, save_features, statistics, voiced
+from .core import floor_db, hop, note_hz, playing_range, runs, sr, whole_file
+from .data import prepared, read_features, readable, recording_features, recordings, save_features
+from .statistics import statistics, voiced
 from .prepare import conversion_hint, flat_tops, manifest, manifest_path, put_manifest
 
 # %% ../nbs/04b_checkup.ipynb #2354c955
@@ -269,6 +271,59 @@ def set_aside(
         shutil.move(file, moved[-1])
     if moved and manifest_path(folder).exists(): put_manifest(manifest_path(folder), index)
     return moved
+
+# %% ../nbs/04b_checkup.ipynb #18ca2f4e
+def _spectrum(y, sr, n_fft=1024, columns=800):
+    "Return times (s) and spectra (dB) of at most so many moments, however long the sound."
+    at = torch.linspace(0, max(0, len(y) - n_fft), min(columns, 1 + len(y)//160)).long()
+    y = torch.nn.functional.pad(y, (0, max(0, n_fft - len(y))))
+    windows = torch.stack([y[a:a + n_fft] for a in at.tolist()])*torch.hann_window(n_fft)
+    return (at + n_fft/2)/sr, 20*torch.log10(torch.fft.rfft(windows).abs()/n_fft*4 + 1e-6)
+
+def _envelope(y, columns=1600):
+    "Return the lowest and the highest sample of each of at most so many pieces."
+    size = max(1, math.ceil(len(y)/columns))
+    pieces = torch.nn.functional.pad(y, (0, -len(y) % size)).reshape(-1, size)
+    return pieces.amin(1), pieces.amax(1)
+
+def _note_axis(ax, low, high):
+    "Draw a log axis whose ticks are notes."
+    names = [f'{letter}{octave}' for octave in range(8) for letter in 'CEG']
+    names = [n for n in names if low <= note_hz(n) <= high]
+    ax.set_yscale('log')
+    ax.set_ylim(low, high)
+    ax.minorticks_off()
+    ax.set_yticks([note_hz(n) for n in names], names)
+
+# %% ../nbs/04b_checkup.ipynb #0c8ffc1a
+def features_picture(
+    record: dict, # a prepared recording
+    title: str='',
+): # a matplotlib Figure
+    "Draw the waveform, a spectrogram with the pitch on it, the pitch as notes, periodicity and loudness."
+    from matplotlib.figure import Figure
+    sr, f0, on = record['sr'], record['f0'], voiced(record)
+    t = torch.arange(len(f0))*record['hop']/sr
+    tones = f0.where(on, torch.tensor(math.nan))
+    fig = Figure(figsize=(9, 9), layout='constrained')
+    wave, spectrum, notes, clear, loud = fig.subplots(5, 1, sharex=True, height_ratios=[1, 2, 1.6, .8, 1])
+    low, high = _envelope(record['audio'])
+    wave.fill_between(np.linspace(0, len(record['audio'])/sr, len(low)), low, high)
+    wave.set(ylabel='waveform', title=title)
+    at, S = _spectrum(record['audio'], sr)
+    extent = (at[0] - .032, at[-1] + .032, 0, sr/2000)
+    spectrum.imshow(S.T, origin='lower', aspect='auto', extent=extent, vmin=-90, vmax=S.max(), cmap='magma')
+    spectrum.plot(t, tones/1000, 'c', lw=.8)
+    spectrum.set(ylabel='kHz', ylim=(0, min(6, sr/2000)))
+    notes.plot(t, tones, '.', ms=2)
+    _note_axis(notes, *((f0[on].min()/1.2).item(), (f0[on].max()*1.2).item()) if on.any() else (100, 1000))
+    notes.set(ylabel='pitch')
+    notes.grid(alpha=.4)
+    clear.plot(t, record['periodicity'])
+    clear.set(ylabel='clear?', ylim=(0, 1.05))
+    loud.plot(t, record['loudness'])
+    loud.set(ylabel='dB(A)', xlabel='time, s', xlim=(0, len(record['audio'])/sr))
+    return fig
 
 # %% ../nbs/04b_checkup.ipynb #eb86dc87
 def overview(

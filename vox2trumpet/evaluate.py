@@ -208,7 +208,7 @@ def evaluation_gains(
     by: str|None='prefix', # what a source is, see `source_of`; None: no gains
 ) -> dict[str, float]: # {source: dB}
     "Find the gains that bring each source's loud playing to the level the model knows."
-    from vox2trumpet.data import source_gains
+    from vox2trumpet.statistics import source_gains
     if by is None or not model.stats: return {}
     quantiles = dict(zip(model.stats['percents'], model.stats['loudness']['quantiles']))
     return source_gains(ref_dir, by, to=quantiles[95])[0]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Iterable, Iterator
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from .core import require, sr
-from .data import admissible_starts, cut_crop, performance, prepared, read_features, statistics
+from .data import admissible_starts, cut_crop, performance, prepared, read_features
+from .statistics import statistics
 from .prepare import manifest, manifest_path
 
 # %% ../nbs/04c_hub.ipynb #8c177d87

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 from .core import require, whole_file
 from .checkpoint import check_model, load_config, load_model
-from .data import Crops, prepared, source_of, split_by_performance, statistics
+from .data import Crops, prepared, source_of, split_by_performance
+from .statistics import statistics
 from .hub import FixedCrops, hub_datasets
 
 # %% ../nbs/05b_session.ipynb #3f42ee62
