@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['bin_hz', 'periodicity_fit', 'trackers', 'frame_loudness', 'loudness', 'posterior', 'comb_kernels', 'salience',
-           'log_evidence', 'Viterbi', 'refine', 'periodicity', 'interpolate_unvoiced', 'continues', 'crepe', 'swift',
-           'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'second_voice', 'Recording', 'encode_file']
+           'log_evidence', 'Viterbi', 'refine', 'periodicity', 'interpolate_unvoiced', 'crepe', 'swift', 'find_tracker',
+           'pitch_stream', 'pitch', 'Features', 'encode', 'second_voice', 'Recording', 'encode_file']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator, NamedTuple
 from torch import Tensor
 from .core import Option, a_weighting, floor_db, framed, hop, open_audio, read_blocks
-from .core import rechunk, require, resample_blocks, runs, sr
+from .core import rechunk, require, resample_blocks, sr
 from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crepe_window, first_cent
 from .hum import dehum
+from .readings import continues, energy_centroid, time_reassign
 
 # %% ../nbs/01_encoder.ipynb #4d506404
 def frame_loudness(
@@ -210,38 +211,6 @@ def interpolate_unvoiced(
     v = voiced.numpy().nonzero()[0]
     if len(v) == 0: return torch.full_like(f0, 440.)
     return torch.from_numpy(np.exp(np.interp(np.arange(len(f0)), v, np.log(f0.double().numpy()[v])))).float()
-
-# %% ../nbs/01_encoder.ipynb #445be87b
-def energy_centroid(
-    x: Tensor, # windows, (frames, 1024)
-) -> Tensor: # samples, (frames,); 0 if a window is as loud before its middle as after
-    "Measure how far the sound of each window lies behind its middle."
-    n = x.shape[-1]
-    w = torch.hann_window(n)
-    amount, moment = (x.abs() @ torch.stack([w, w*(torch.arange(n) - n//2)], 1)).unbind(1)
-    return moment/amount.clamp(min=1e-9)
-
-# %% ../nbs/01_encoder.ipynb #b2cd25e0
-def continues(
-    cents: np.ndarray, # (frames,)
-    sure: np.ndarray,  # bool, (frames,): there is a pitch
-    leap: float=180.,  # cents a frame that make it another note
-) -> np.ndarray: # bool, (frames - 1,)
-    "Mark the frames whose pitch goes on in the next."
-    return sure[1:] & sure[:-1] & (np.abs(np.diff(cents)) < leap)
-
-# %% ../nbs/01_encoder.ipynb #2c07cb9c
-def time_reassign(
-    cents: np.ndarray, # (frames,)
-    late: np.ndarray,  # frames from a window's middle to its sound, (frames,), from `energy_centroid`
-    sure: np.ndarray,  # bool, (frames,): there is a pitch
-) -> np.ndarray: # cents, (frames,)
-    "Move each reading of the pitch to where its window's sound is."
-    out = cents.copy()
-    for a, b in runs(continues(cents, sure)) + [0, 1]:
-        t = np.arange(a, b)
-        out[a:b] = np.interp(t, np.maximum.accumulate(t + late[a:b]), cents[a:b])
-    return out
 
 # %% ../nbs/01_encoder.ipynb #d5cd355e
 class _Heard(NamedTuple):
