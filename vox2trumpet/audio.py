@@ -7,82 +7,20 @@ __all__ = ['readable', 'readable_by_ffmpeg', 'writable', 'Audio', 'open_audio', 
            'load_audio', 'check_sound_path', 'save_audio']
 
 # %% ../nbs/00c_audio.ipynb #6582c329
-import io, os, shutil, stat, struct, subprocess, sys, tempfile, threading
+import io, os, re, shutil, stat, struct, subprocess, sys, tempfile, threading
 import numpy as np, torch
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator
 from torch import Tensor
+from .containers import View, kind_of, look_into
 from .core import Option, shown, sr, whole_file
 
 # %% ../nbs/00c_audio.ipynb #88654376
-readable = tuple('wav flac ogg opus mp3 aiff aif caf w64 rf64 au'.split()) # by soundfile
+readable = tuple('wav flac ogg opus mp3 aiff aif caf w64 rf64 au'.split())
 readable_by_ffmpeg = tuple('m4a aac webm wma amr mp4 mov mka'.split())
 
 # %% ../nbs/00c_audio.ipynb #859e0529
-class _View(io.RawIOBase):
-    "A file with another beginning: `head`, then the bytes of `file` from `start` to `end`."
-    def __init__(self, file, head=b'', start=0, end=None):
-        last = file.seek(0, 2)
-        self.file, self.head, self.start, self.at = file, head, start, 0
-        self.size = len(head) + max(0, (last if end is None else min(end, last)) - start)
-    def readable(self): return True
-    def seekable(self): return True
-    def tell(self): return self.at
-    def seek(self, offset, whence=0):
-        self.at = max(0, offset + (0, self.at, self.size)[whence])
-        return self.at
-    def readinto(self, buffer):
-        n = max(0, min(len(buffer), self.size - self.at))
-        data = self.head[self.at:self.at + n]
-        if len(data) < n:
-            self.file.seek(self.start + self.at + len(data) - len(self.head))
-            data += self.file.read(n - len(data))
-        buffer[:len(data)] = data
-        self.at += len(data)
-        return len(data)
-
-# %% ../nbs/00c_audio.ipynb #911b8afa
-class _SoundFile:
-    "A file that libsndfile reads."
-    def __init__(self, file):
-        import soundfile as sf
-        self.file, self.sound, self.at = file, sf.SoundFile(file), 0
-        self.rate, self.channels, self.frames = self.sound.samplerate, self.sound.channels, self.sound.frames
-        if self.frames >= 2**62: self.frames = None
-    def read(self, n):
-        "Return up to n frames; none at the end."
-        import soundfile as sf
-        out = np.full((n, self.channels), np.nan, np.float32)
-        try: return self.sound.read(out=out)
-        except sf.LibsndfileError:
-            good = np.flatnonzero(~np.isnan(out).all(1))
-            return out[:good[-1] + 1 if len(good) else 0]
-    def close(self): self.sound.close()
-
-class _Array:
-    "Samples that are in memory."
-    def __init__(self, x, rate):
-        self.x, self.rate, self.channels, self.frames, self.at = x, rate, x.shape[1], len(x), 0
-    def read(self, n):
-        self.at += n
-        return self.x[self.at - n:self.at]
-    def close(self): pass
-
-# %% ../nbs/00c_audio.ipynb #c6f07ae8
-def _from_array(x, rate):
-    "Check an array of samples and turn it into (samples, channels), float32."
-    x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
-    if rate is None: raise ValueError('an array of samples needs its rate')
-    if x.ndim not in (1, 2): raise ValueError(f'the array has the shape {x.shape}; it must be (samples,) or (channels, samples)')
-    if x.ndim == 2 and len(x) > 64:
-        raise ValueError(f'the array has the shape {x.shape}, but channels come first: pass its transpose')
-    if x.dtype == np.uint8: x = x.astype(np.float32)/128 - 1
-    elif x.dtype in (np.int16, np.int32): x = (x/-float(np.iinfo(x.dtype).min)).astype(np.float32)
-    elif x.dtype.kind != 'f': raise ValueError(f'the array holds {x.dtype}; samples are floats, int16, int32 or uint8')
-    return np.ascontiguousarray(np.atleast_2d(x).T, dtype=np.float32)
-
-# %% ../nbs/00c_audio.ipynb #ed747ad4
 def _spooled(stream):
     "Copy what cannot be rewound into a file without a name."
     file = tempfile.TemporaryFile()
@@ -90,42 +28,267 @@ def _spooled(stream):
     file.seek(0)
     return file
 
+def _open_path(path, name):
+    "Open a file or a pipe; refuse folders and devices."
+    try:
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind): raise ValueError(f'{name} is a folder, not an audio file')
+        if stat.S_ISBLK(kind) or stat.S_ISCHR(kind) and not os.path.realpath(path).startswith(('/dev/pts/', '/dev/tty')):
+            raise ValueError(f'{name} is a device, not an audio file')
+        file = open(path, 'rb')
+        if stat.S_ISREG(kind): return file
+        with file: return _spooled(file)
+    except (FileNotFoundError, NotADirectoryError): raise FileNotFoundError(f'{name}: no such file') from None
+    except OSError as e: raise OSError(f'{name} cannot be read: {e.strerror}') from None
+
 def _open_source(src):
-    "Open a path, standard input or an open file: its name for messages, a file that can be rewound, whether it is ours to close."
+    "Open what a user gave: a name for messages, a file that can be rewound, and what to do when it is no longer needed."
     if hasattr(src, 'read'):
         name = getattr(src, 'name', None)
         name = shown(name) if isinstance(name, (str, bytes)) else 'the open file'
-        return name, src if src.seekable() else _spooled(src)
-    if src == '-': return 'standard input', _spooled(sys.stdin.buffer)
-    path, name = Path(os.fsdecode(src)), shown(src)
-    try: kind = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError): raise FileNotFoundError(f'{name}: no such file') from None
-    except (OSError, ValueError) as e: raise ValueError(f'{name} cannot be read: {e}') from None
-    if stat.S_ISDIR(kind): raise ValueError(f'{name} is a folder, not an audio file')
-    if stat.S_ISBLK(kind) or stat.S_ISCHR(kind) and not os.isatty(0): raise ValueError(f'{name} is a device, not an audio file')
-    try:
-        file = open(path, 'rb')
-        return name, file if stat.S_ISREG(kind) else _spooled(file)
-    except OSError as e: raise ValueError(f'{name} cannot be read: {e.strerror}') from None
+        if isinstance(src, io.TextIOBase): raise ValueError(f"{name} is open as text; open it with 'rb'")
+        if not src.seekable():
+            file = _spooled(src)
+            return name, file, file.close
+        start = src.tell()
+        return name, View(src, start=start), lambda: src.closed or src.seek(start)
+    if isinstance(src, (str, os.PathLike)) and os.fspath(src) == '-':
+        name, file = 'standard input', _spooled(sys.stdin.buffer)
+    elif isinstance(src, (str, bytes, os.PathLike)):
+        name = shown(src)
+        if b'\0' in os.fsencode(src): raise FileNotFoundError(f'{name}: no such file')
+        file = _open_path(src, name)
+    else: raise TypeError(f'{type(src).__name__} is no recording: give a path, an open file, or an array and its rate')
+    return name, file, file.close
+
+# %% ../nbs/00c_audio.ipynb #911b8afa
+def _samples(x, rate):
+    "Check an array and turn it into (samples, channels), float32."
+    x = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    if x.ndim not in (1, 2): raise ValueError(f'the array has the shape {x.shape}; it must be (samples,) or (channels, samples)')
+    if x.ndim == 2 and len(x) > 64: raise ValueError(f'the array has the shape {x.shape}, but channels come first: give its transpose')
+    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.integer, np.floating)) or rate != rate//1:
+        raise ValueError(f'an array needs its rate, a whole number of samples per second; it is {rate!r}')
+    if x.dtype == np.uint8: x = x.astype(np.float32)/128 - 1
+    elif x.dtype in (np.int16, np.int32): x = (x/-float(np.iinfo(x.dtype).min)).astype(np.float32)
+    elif x.dtype.kind != 'f': raise ValueError(f'the array holds {x.dtype}; samples are floats from -1 to 1, int16, int32 or uint8')
+    return np.ascontiguousarray(np.atleast_2d(x).T, dtype=np.float32)
+
+class _Array:
+    "Samples that are in memory."
+    def __init__(self, x, rate):
+        self.x, self.rate, self.channels, self.frames, self.at = x, int(rate), x.shape[1], len(x), 0
+        self.damage, self.notes = [], []
+    def read(self, n):
+        "Return up to n frames; none at the end."
+        self.at += n
+        return self.x[self.at - n:self.at]
+    def close(self): pass
+
+# %% ../nbs/00c_audio.ipynb #c6f07ae8
+def _open_sound(file):
+    "Open a file with soundfile, to be read in one go: without its own seeking after each block."
+    import soundfile as sf
+    class Stream(sf.SoundFile):
+        def seekable(self): return False
+    return Stream(View(file))
+
+def _decode(sound, n):
+    "Decode up to n frames; also tell whether there was an error behind them."
+    import soundfile as sf
+    out = np.full((n, sound.channels), np.nan, np.float32)
+    try: return sound.read(out=out), False
+    except sf.LibsndfileError:
+        good = np.flatnonzero(~np.isnan(out).all(1))
+        return out[:good[-1] + 1 if len(good) else 0], True
+
+def _missing(remarks, frames, rate):
+    "Read from libsndfile's remarks on a header whether the end of the samples is missing."
+    m = re.search(r'(?m)^\s*(?:data|SSND|Data Size|BODY|riff) *: *(\d+) \(should be (\d+)\)', remarks)
+    if not m or not frames or int(m[1]) <= int(m[2]) or int(m[1]) >= 0x7fff_0000: return []
+    there = frames/rate
+    return [(there, f'breaks off after {there:.2f} s of {there*int(m[1])/int(m[2]):.2f} s')]
+
+# %% ../nbs/00c_audio.ipynb #ed747ad4
+class _SoundFile:
+    "A recording that libsndfile decodes."
+    def __init__(self, contents):
+        self.contents, self.sound, self.at, self.silence = contents, _open_sound(contents.file), 0, 0
+        self.rate, self.channels = self.sound.samplerate, self.sound.channels
+        claimed = contents.claimed or self.sound.frames
+        self.frames = contents.frames or (claimed if claimed < 2**62 else None)
+        self.notes, self.damage, self.gaps = list(contents.notes), list(contents.damage), list(contents.gaps)
+        if contents.delayed: _decode(self.sound, max(0, self.sound.frames - contents.frames))
+        if not self.damage: self.damage = _missing(self.sound.extra_info, self.frames, self.rate)
+
+    def read(self, n):
+        "Return up to n frames; none at the end."
+        if self.silence:
+            n = min(n, self.silence)
+            self.silence, self.at = self.silence - n, self.at + n
+            return np.zeros((n, self.channels), np.float32)
+        gap = self.gaps[0] if self.gaps else None
+        limits = [self.contents.frames, gap and round(gap[0]*self.rate)]
+        room = min([n] + [limit - self.at for limit in limits if limit is not None])
+        x, failed = _decode(self.sound, room) if room > 0 else (np.zeros((0, self.channels), np.float32), False)
+        self.at += len(x)
+        if len(x) or not n: return x
+        if self.gaps: return self.read(n) if self._resume([round(self.gaps.pop(0)[1]*self.rate)]) else x
+        if self.frames and self.at < self.frames - (0 if failed else self.rate//50): return self._behind(n, x)
+        if failed and not self.frames: self._note(f'is damaged at {self.at/self.rate:.2f} s, and not read beyond')
+        if self.contents.claimed and self.at > self.contents.claimed and not self.notes:
+            self.notes.append('it is longer than its header says, and was read to its end')
+        return x
+
+    def _note(self, text): self.damage.append((self.at/self.rate, text))
+
+    def _behind(self, n, nothing):
+        "Go on behind damage, or note that the rest is missing."
+        now, whole = self.at/self.rate, self.frames/self.rate
+        steps = np.cumsum(1024*1.03**np.maximum(0, np.arange(300) - 50)).astype(int)
+        if self._resume([self.at + k for k in steps if self.at + k < self.frames]):
+            self.damage.append((now, f'is damaged at {now:.2f} s'))
+            return self.read(n)
+        if not self.damage or self.damage[-1][0] < now - 1: self._note(f'breaks off after {now:.2f} s of {whole:.2f} s')
+        self.frames = None
+        return nothing
+
+    def _resume(self, places):
+        "Open the file again at the first of these places that can be decoded; silence fills the gap."
+        import soundfile as sf
+        for place in places:
+            if not 0 <= place - self.at <= 600*self.rate: continue
+            try:
+                sound = _open_sound(self.contents.seekable or self.contents.file)
+                sound.seek(place)
+                if len(_decode(sound, 1)[0]):
+                    sound.seek(place)
+                    self.sound, self.silence = sound, place - self.at
+                    return True
+            except sf.LibsndfileError: pass
+        return False
+
+    def close(self): self.sound.close()
 
 # %% ../nbs/00c_audio.ipynb #b0d8018c
+_demuxers = ('aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi caf dsf dts eac3 flac flv gsm iff loas matroska,webm mlp '
+             'mov,mp4,m4a,3gp,3g2,mj2 mp3 mpc mpc8 mpeg mpegts mxf ogg oma rm shn tak truehd tta voc w64 wav wv xwma')
+
+def _start_ffmpeg(file, log):
+    "Start ffmpeg on an open file; it will write floats behind a header of Sun's kind, which names rate and channels."
+    source = '/dev/stdin' if os.name == 'posix' else file.name # opened anew, so that it can be rewound
+    whitelist = ','.join(_demuxers.replace(',', ' ').split())
+    return subprocess.Popen(
+        ['ffmpeg', '-nostdin', '-hide_banner', '-nostats', '-loglevel', 'level+info', '-max_alloc', str(2**28),
+         '-protocol_whitelist', 'file,pipe', '-format_whitelist', whitelist, '-i', f'file:{source}',
+         '-map', '0:a:0', '-c:a', 'pcm_f32be', '-f', 'au', 'pipe:1'],
+        stdin=file, stdout=subprocess.PIPE, stderr=log)
+
+class _FFmpeg:
+    "A recording that ffmpeg decodes."
+    def __init__(self, file):
+        self.log, self.at, self.notes, self.damage = tempfile.TemporaryFile(), 0, [], []
+        try: file.fileno()
+        except OSError: file = _spooled(View(file))
+        self.process = _start_ffmpeg(file, self.log)
+        head = self._bytes(24)
+        if len(head) < 24 or head[:4] != b'.snd':
+            self.close()
+            raise ValueError(self._errors() or 'it holds no sound')
+        start, _, _, self.rate, self.channels = struct.unpack('>5I', head[4:])
+        self._bytes(start - 24)
+        m = re.search(r'Duration: (\d+):(\d+):([\d.]+)', self._text())
+        self.seconds = m and int(m[1])*3600 + int(m[2])*60 + float(m[3])
+        self.frames = round(self.seconds*self.rate) if m else None
+        self.end = round((self.seconds + .005)*self.rate) if m and 'Input #0, mov' in self._text() else None
+
+    def _bytes(self, n):
+        "Read so many bytes, or all that come; give up if none come for a minute."
+        watch = threading.Timer(60, self.process.kill)
+        watch.start()
+        try: return self.process.stdout.read(n)
+        finally: watch.cancel()
+
+    def _text(self):
+        self.log.seek(0)
+        return self.log.read(2**16).decode('utf-8', 'replace')
+
+    def _errors(self):
+        "Return the first thing that ffmpeg complains of."
+        m = re.search(r'(?m)^(?:\[.*?@.*?\] )?\[(?:error|fatal)\] (.*)$', self._text())
+        return m and re.sub(r'(file:)?/dev/stdin: ', '', m[1]).strip()
+
+    def _frames(self, n):
+        data = self._bytes(4*n*self.channels)
+        whole = len(data)//(4*self.channels)
+        return np.frombuffer(data, '>f4', whole*self.channels).astype(np.float32).reshape(whole, -1)
+
+    def read(self, n):
+        "Return up to n frames; none at the end."
+        x = self._frames(n)
+        if self.end and self.at + len(x) >= self.end: # MP4 says where the sound ends in its last packet
+            x = np.concatenate([x, self._frames(self.rate//5)])
+            if self.at + len(x) - self.end < self.rate//5: x = x[:max(0, self.end - self.at)]
+            self.end = None
+        self.at += len(x)
+        if len(x) == 0: self._end()
+        return x
+
+    def _end(self):
+        "Note what was missing."
+        self.process.wait()
+        now, error = self.at/self.rate, self._errors()
+        if self.process.returncode < 0: error = 'ffmpeg was stopped'
+        if not error: return
+        early = self.seconds and now < self.seconds - .2
+        self.damage.append((now, f'breaks off after {now:.2f} s of {self.seconds:.2f} s' if early else f'is damaged ({error})'))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+# %% ../nbs/00c_audio.ipynb #050e1953
 class Audio:
-    "An open recording; a context manager."
-    def __init__(self, name, decoder, close=None):
-        self.name, self._decoder, self._close = name, decoder, close
-        self.rate, self.channels, self.frames = decoder.rate, decoder.channels, decoder.frames
-        self.warnings = []
+    "An open recording: read it once, block by block. A context manager."
+    def __init__(self,
+        name: str,           # for messages
+        decoder,             # has rate, channels, frames, read, close, notes, damage
+        close: Callable=None # what to do at the end
+    ):
+        self.name, self._decoder, self._close = name, decoder, close or (lambda: None)
+        self.rate, self.channels = decoder.rate, decoder.channels # samples/s
+        self.frames = decoder.frames # as the header says: for a progress bar, not to be believed; None: unknown
+        self.mixing = [] # what `decode_blocks` says about the channels
         if not 1000 <= self.rate <= 768_000:
-            raise ValueError(f'{name} claims a rate of {self.rate} Hz; recordings have 1000 to 768000 Hz')
+            raise ValueError(f'{name} claims a rate of {self.rate} Hz; it must be from 1000 to 768000')
         if not 1 <= self.channels <= 64:
-            raise ValueError(f'{name} claims {self.channels} channels; recordings have 1 to 64')
+            raise ValueError(f'{name} claims {self.channels} channels; there must be from 1 to 64')
+
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
     def close(self):
         self._decoder.close()
-        if self._close: self._close()
-    def blocks(self, seconds=10.):
-        "Yield (samples, channels) float32, at most so many seconds at a time."
+        self._close()
+
+    @property
+    def damage(self) -> str: # such as 'is damaged at 2.30 s'; empty if nothing was found so far
+        "Say what is lost."
+        texts = [text for _, text in self._decoder.damage]
+        places = [text for text in texts if text.startswith('is damaged at ')]
+        if len(places) > 3: texts = [f'{places[0]} and in {len(places) - 1} more places', *(t for t in texts if t not in places)]
+        return ' and '.join(texts)
+
+    @property
+    def warnings(self) -> list[str]:
+        "Say what is wrong with it, as far as it has been read."
+        lost = [f'{self.damage.removeprefix("is ")}: what could be read was played'] if self.damage else []
+        return lost + [note.removeprefix('it is ').removeprefix('its ') for note in self._decoder.notes] + self.mixing
+
+    def blocks(self,
+        seconds: float=10. # longest block
+    ) -> Iterator[np.ndarray]: # (samples, channels), float32
+        "Yield the sound; `ValueError` if it is empty or holds NaN."
         size, n = max(1, min(int(seconds*self.rate), 2**22//self.channels)), 0
         while len(x := self._decoder.read(size)):
             if not np.isfinite(x).all(): raise ValueError(f'{self.name} holds samples that are NaN or infinite')
@@ -133,38 +296,122 @@ class Audio:
             yield x
         if n == 0: raise ValueError(f'{self.name} holds no samples')
 
-# %% ../nbs/00c_audio.ipynb #050e1953
+# %% ../nbs/00c_audio.ipynb #3a26671b
+def _unreadable(file, reason=''):
+    "Say in a sentence why a file is not read, and what to do."
+    kind = kind_of(file)
+    if reason or 'no sound' in kind: return f' cannot be read{f": it is {kind}" if kind else ""}{reason}'
+    if kind: return f' cannot be read: it is {kind}. Install ffmpeg (ffmpeg.org), or convert it to WAV or FLAC'
+    return f' is not readable audio ({", ".join(readable)}; with ffmpeg installed also {", ".join(readable_by_ffmpeg)})'
+
+def _decoder(file, name):
+    "Choose who decodes a file: soundfile if it can, else ffmpeg if it is there."
+    import soundfile as sf
+    contents, decoder, reason = look_into(file), None, ''
+    try: decoder = _SoundFile(contents)
+    except sf.LibsndfileError: pass
+    if decoder and decoder.frames != 0: return decoder
+    if shutil.which('ffmpeg') and 'no sound' not in kind_of(file):
+        try: return _FFmpeg(file)
+        except ValueError as e: reason = f' (ffmpeg: {e})'
+    if decoder: return decoder # it is empty
+    raise ValueError(name + _unreadable(file, reason))
+
+# %% ../nbs/00c_audio.ipynb #dd87debe
 def open_audio(
     src,            # a path, '-' for standard input, an open binary file, or samples: (samples,) or (channels, samples)
     rate: int=None, # of an array, samples/s; files know theirs
 ) -> Audio:
-    "Open a recording; `FileNotFoundError` or `ValueError` says in one sentence why that cannot be done."
-    import soundfile as sf
-    if isinstance(src, (np.ndarray, Tensor)): return Audio('the array', _Array(_from_array(src, rate), rate))
-    name, file = _open_source(src)
-    close = None if file is src else file.close
+    "Open a recording; `ValueError` or `OSError` says in one sentence why that cannot be done."
+    if isinstance(src, (np.ndarray, Tensor, list, tuple)): return Audio('the array', _Array(_samples(src, rate), rate))
+    name, file, close = _open_source(src)
     try:
-        start = file.tell()
-        if file.seek(0, 2) <= start: raise ValueError(f'{name} is empty (0 bytes)')
-        try: return Audio(name, _SoundFile(_View(file, start=start)), close)
-        except sf.LibsndfileError: raise ValueError(f'{name} is not readable audio ({", ".join(readable)})') from None
+        if file.seek(0, 2) == 0: raise ValueError(f'{name} is empty (0 bytes)')
+        return Audio(name, _decoder(file, name), close)
     except BaseException:
-        if close: close()
+        close()
         raise
 
-# %% ../nbs/00c_audio.ipynb #dd87debe
+# %% ../nbs/00c_audio.ipynb #2a2ccc4c
+class _Mixer:
+    "Mix channels to their mean, turning over those that cancel."
+    def __init__(self, rate, channels):
+        self.size, self.fade = max(1, round(rate/20)), max(1, round(rate/200))
+        self.rest, self.parts = np.zeros((0, channels), np.float32), [] # parts: (mean power, power of the mean)
+        self.signs = self.plain = np.ones(channels, np.float32)
+        self.top, self.place, self.turned = 0., 0, []
+
+    def __call__(self, x, last=False):
+        "Take (samples, channels), give the mix of what can be decided."
+        self.rest = np.concatenate([self.rest, x])
+        n = len(self.rest)//self.size
+        if last and len(self.rest) % self.size: n += 1
+        for i in range(len(self.parts), n): self.parts.append(self._look(self.rest[i*self.size:(i + 1)*self.size]))
+        ready = n if last else max(0, n - 4)
+        mixed = [self._part(i) for i in range(ready)]
+        self.rest, self.parts = self.rest[ready*self.size:], self.parts[ready:]
+        return np.concatenate(mixed) if mixed else np.zeros(0, np.float32)
+
+    def _look(self, x):
+        "Mark a passage: is it silent, does its mean cancel, is that plainly there, or neither?"
+        power, mean = float((x*x).mean()), float((x.mean(1)**2).mean())
+        self.top = max(.995*self.top, power)
+        if power <= 1e-4*self.top: return 'silent'
+        return 'cancels' if mean < .05*power else 'plain' if mean > .2*power else 'between'
+
+    def _part(self, i):
+        "Mix a passage, and fade if something changes."
+        x, ahead = self.rest[i*self.size:(i + 1)*self.size], self.parts[i:i + 5]
+        signs, turned = self.signs, self.signs is not self.plain
+        if ahead[0] == 'plain': signs = self.plain
+        elif ahead[0] == 'cancels' and not turned:
+            if 'plain' not in ahead and ahead.count('cancels') >= min(3, len(ahead)): signs = _opposed(x)
+        elif ahead[0] == 'cancels' and ((x*signs).mean(1)**2).mean() < .05*(x*x).mean(): signs = _opposed(x)
+        y = x.mean(1) if signs is self.plain else (x*signs).mean(1)
+        if signs is not self.signs and self.place:
+            n = min(self.fade, len(x))
+            weight = np.linspace(0, 1, n, dtype=np.float32)
+            y[:n] = weight*y[:n] + (1 - weight)*(x[:n]*self.signs).mean(1)
+        if signs is not self.plain:
+            if not turned: self.turned.append([self.place, self.place])
+            self.turned[-1][1] = self.place + len(x)
+        self.signs, self.place = signs, self.place + len(x)
+        return y
+
+def _opposed(x):
+    "Return a sign for each channel, -1 where it opposes the first."
+    products = x.T @ x
+    signs = np.where(products[:, products.diagonal().argmax()] < 0, -1, 1).astype(np.float32)
+    return signs*signs[0]
+
+def _about_mixing(turned, rate):
+    "Say where channels cancel."
+    if not turned: return []
+    first = f'from {turned[0][0]/rate:.1f} to {turned[0][1]/rate:.1f} s'
+    if len(turned) > 1: first += f', and in {len(turned) - 1} more passages'
+    return [f'channels cancel each other {first}: one was turned over before they were mixed']
+
+# %% ../nbs/00c_audio.ipynb #931ac9de
 def decode_blocks(
-    src,                      # see `open_audio`, or an `Audio`
-    seconds: float=10.,       # length of a block
+    src,                      # see `open_audio`; or an open `Audio`
+    seconds: float=10.,       # longest block
     look: Callable|None=None, # called with each block before it is mixed, (samples, channels)
     rate: int=None,           # of an array, samples/s
-    warn: list|None=None,     # receives the warnings; None: damage raises `ValueError`
+    warn: list|None=None,     # receives what is wrong with the recording; None: damage raises `ValueError`
 ) -> Iterator[np.ndarray]: # mono float32 blocks at the recording's own rate
-    "Read a recording block by block, mixed to mono; `ValueError` if it is empty or holds NaN."
-    with src if isinstance(src, Audio) else open_audio(src, rate) as audio:
+    "Read a recording block by block, mixed to mono."
+    with nullcontext(src) if isinstance(src, Audio) else open_audio(src, rate) as audio:
+        mixer = _Mixer(audio.rate, audio.channels) if audio.channels > 1 else None
         for x in audio.blocks(seconds):
+            if warn is None and audio.damage: break
             if look: look(x)
-            yield x.mean(1)
+            y = mixer(x) if mixer else x.mean(1)
+            if len(y): yield y
+        if warn is None and audio.damage: raise ValueError(f'{audio.name} {audio.damage}')
+        if mixer:
+            y = mixer(x[:0], last=True)
+            if len(y): yield y
+            audio.mixing = _about_mixing(mixer.turned, audio.rate)
         if warn is not None: warn += audio.warnings
 
 # %% ../nbs/00c_audio.ipynb #d4e40d35
@@ -197,7 +444,7 @@ def read_blocks(
     warn: list|None=None,     # see `decode_blocks`
 ) -> Iterator[np.ndarray]: # mono float32 blocks at `sr`
     "Read and resample a recording of any length in constant memory."
-    with src if isinstance(src, Audio) else open_audio(src, rate) as audio:
+    with nullcontext(src) if isinstance(src, Audio) else open_audio(src, rate) as audio:
         yield from resample_blocks(decode_blocks(audio, seconds, look, warn=warn), audio.rate, sr)
 
 # %% ../nbs/00c_audio.ipynb #2bd8cfd9
