@@ -221,7 +221,7 @@ class _FFmpeg:
     def _frames(self, n):
         data = self._bytes(4*n*self.channels)
         whole = len(data)//(4*self.channels)
-        return np.frombuffer(data, '>f4', whole*self.channels).astype(np.float32).reshape(whole, -1)
+        return np.frombuffer(data, '>f4', whole*self.channels).astype(np.float32).reshape(whole, self.channels)
 
     def read(self, n):
         "Return up to n frames; none at the end."
