@@ -242,12 +242,30 @@ def check_card(
     return card
 
 # %% ../nbs/02a_checkpoint.ipynb #3a54aaa2
-def _shapes(
+def _gru_shapes(inputs, hidden, layers):
+    names = dict(weight_ih=(3*hidden, inputs), weight_hh=(3*hidden, hidden), bias_ih=(3*hidden,), bias_hh=(3*hidden,))
+    deeper = {**names, 'weight_ih': (3*hidden, hidden)}
+    return {f'gru.{name}_l{i}': shape for i in range(layers) for name, shape in (deeper if i else names).items()}
+
+def _transformer_shapes(inputs, hidden, layers):
+    def linear(name, n_in, n_out): return {f'{name}.weight': (n_out, n_in), f'{name}.bias': (n_out,)}
+    def norm(name): return {f'{name}.weight': (hidden,), f'{name}.bias': (hidden,)}
+    block = norm('norm1') | norm('norm2') | linear('qkv', hidden, 3*hidden) | linear('proj', hidden, hidden)
+    block |= linear('mlp.0', hidden, 4*hidden) | linear('mlp.2', 4*hidden, hidden)
+    blocks = {f'blocks.{i}.{name}': shape for i in range(layers) for name, shape in block.items()}
+    return linear('inp', inputs, hidden) | blocks | norm('norm')
+
+def weight_shapes(
     config: dict, # from `check_model`
 ) -> dict[str, tuple]:
-    "Find the shapes of a model's weights without making them."
-    with torch.device('meta'): return {k: tuple(v.shape) for k, v in Instrument(config).state_dict().items()}
+    "Compute the shapes of a model's weights, so that it need not be made to know them."
+    styles, hidden, out = len(config.get('styles', ())), config['hidden'], config['n_harmonics'] + config['n_bands']
+    shapes = dict(gru=_gru_shapes, transformer=_transformer_shapes)[config['decoder']](2 + styles, hidden, config['layers'])
+    shapes |= {'out.weight': (out, hidden + styles), 'out.bias': (out,)}
+    room = {'room': (max(1, styles), config['room'])} if config.get('room') else {}
+    return room | {f'decoder.{name}': shape for name, shape in shapes.items()}
 
+# %% ../nbs/02a_checkpoint.ipynb #85ac89f4
 def check_shapes(
     want: dict[str, tuple],
     have: dict[str, tuple],
@@ -299,7 +317,7 @@ def read_safetensors(
                 except (ValueError, RecursionError): raise ValueError(f"{path}: damaged, '{k}' is not JSON") from None
             found = _identity(**found, path=path)
             slices = {k: f.get_slice(k) for k in f.keys()}
-            check_shapes(_shapes(found['config']), {k: tuple(x.get_shape()) for k, x in slices.items()}, path)
+            check_shapes(weight_shapes(found['config']), {k: tuple(x.get_shape()) for k, x in slices.items()}, path)
             return dict(weights=check_weights({k: f.get_tensor(k) for k in slices}, path), **found)
     except (SafetensorError, UnicodeDecodeError, OverflowError) as e:
         raise ValueError(f'{path}: not a model, or cut short ({e})') from None
@@ -341,7 +359,7 @@ def read_training(
         raise ValueError(f'{path}: not a training checkpoint: no weights in it')
     if isinstance(config, dict): config = config.get('model', config)
     found = _identity(config, state.get('stats'), state.get('card'), path)
-    check_shapes(_shapes(found['config']), {k: tuple(w.shape) for k, w in weights.items()}, path)
+    check_shapes(weight_shapes(found['config']), {k: tuple(w.shape) for k, w in weights.items()}, path)
     return dict(weights=check_weights(weights, path), **found)
 
 # %% ../nbs/02a_checkpoint.ipynb #1a94a197

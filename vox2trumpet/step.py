@@ -10,6 +10,7 @@ __all__ = ['seed_for', 'noise_batch', 'vary_level', 'crop_losses', 'brightness_p
 import torch
 from torch import Tensor, nn
 from .synth import white_noise
+from .mapping import trumpet_range
 from .decoder import Instrument
 from .loss import MultiResolutionSTFTLoss
 
@@ -71,8 +72,8 @@ def brightness_penalty(
     seed: int=0,        # of the notes
     n: int=4,           # number of notes
     frames: int=50,     # length of a note
-    low: float=165.,    # Hz, lowest note: E3
-    high: float=1047.,  # Hz, highest note: C6
+    low: float=trumpet_range[0],  # Hz, lowest note
+    high: float=trumpet_range[1], # Hz, highest note
     slope: float=.005,  # rise of log c per dB
 ) -> Tensor: # scalar, 0 if louder is brighter
     "Measure how far held notes fail to grow brighter with level."

@@ -16,13 +16,14 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 from typing import Annotated
-from .core import Option, whole_file
+from .core import Option, check_options, options_of, whole_file
+from .mapping import instrument_range
 from .decoder import Instrument
-from .checkpoint import save_model
+from .checkpoint import check_text, save_model
 from .loss import MultiResolutionSTFTLoss
 from .step import brightness_penalty, crop_losses, noise_batch, nonfinite_files, play_batch
 from .step import seed_for, training_step, vary_level
-from .session import Datasets, accelerator, load_state, log_epoch, make_datasets, resume
+from .session import Datasets, accelerator, check_places, load_state, log_epoch, make_datasets, resume
 from .session import run_settings, save_state, step_bar, stop_flag, wandb_run, with_styles
 
 # %% ../nbs/05_train.ipynb #4231fec9
@@ -107,7 +108,8 @@ def vary(self: Run, batch: dict, items: list) -> Tensor: # noise, (batch, sample
 def penalty(self: Run) -> Tensor: # scalar
     "Compute this step's weighted brightness penalty."
     seed = seed_for(self.settings['seed'], self.at.epoch, self.at.batch, 9)
-    return self.settings['brightness_weight']*brightness_penalty(self.net, seed)
+    low, high = instrument_range(self.net.stats)
+    return self.settings['brightness_weight']*brightness_penalty(self.net, seed, low=low, high=high)
 
 # %% ../nbs/05_train.ipynb #37f24b30
 @patch
@@ -241,6 +243,7 @@ def deal_batches(
     first: int=0,  # steps to skip, because they are done
 ) -> list: # of lists of crop numbers, one per step
     "Deal out the batches of one process in one epoch."
+    if min(n, size, world) < 1: raise ValueError(f'cannot deal {n} crops into batches of {size} for {world} processes')
     rounds = math.ceil(n/(size*world))
     order = [i % n for i in range(rounds*size*world)]
     return [order[(step*world + rank)*size:][:size] for step in range(first, rounds)]
@@ -262,6 +265,7 @@ def train_loop(
         while at.step < steps:
             crops.set_epoch(at.epoch)
             deal = deal_batches(len(crops), size, first=at.batch, **run.share)[:steps - at.step]
+            if not deal: raise ValueError(f'epoch {at.epoch + 1} has {rounds} steps, but {at.batch} of them are done')
             loader = DataLoader(crops, batch_sampler=deal, num_workers=workers)
             for items, batch in zip(deal, loader):
                 loss, told = run.learn(to_device(batch, run.acc.device), items, stop)
@@ -292,13 +296,15 @@ def new_run(
     wanted: dict,    # {'model': …, 'training': …}
     data: Datasets,
     acc,             # an Accelerator
+    name: str=None,  # of the instrument
 ) -> Run:
     "Make an untrained model and put it into a run."
     settings = wanted['training']
     torch.manual_seed(settings['seed'])
     model = Instrument(wanted['model'])
     model.stats = data.stats
-    model.card = dict(training=settings, recordings=data.stats['files'], held_out=data.deal['held'],
+    named = dict(name=name) if name else {}
+    model.card = dict(**named, training=settings, recordings=data.stats['files'], held_out=data.deal['held'],
                       processes=acc.num_processes)
     loss = MultiResolutionSTFTLoss(*(settings[k] for k in ('fft_sizes', 'mag_loss_weight', 'log_eps')))
     return Run(model, loss, settings, acc)
@@ -307,38 +313,42 @@ def new_run(
 def train(
     data_dir: Path|None=None, # folder made by `vox2trumpet prepare`
     hf_repo_id: str|None=None, # dataset on the Hugging Face hub to stream instead
-    batch_size: Annotated[int|None, Option(1)]=None, # crops per step; the configuration's if not given
-    epochs: Annotated[int, Option(1)]=100, # passes through the data, from the beginning of the run
-    steps: Annotated[int|None, Option(1)]=None, # steps instead of epochs, counted likewise
+    batch_size: Annotated[int|None, Option(1, 4096)]=None, # crops per step; the configuration's if not given
+    epochs: Annotated[int, Option(1, 100_000)]=100, # passes through the data, from the beginning of the run
+    steps: Annotated[int|None, Option(1, 10**9)]=None, # steps instead of epochs, counted likewise
     config_name: str='tiny', # name of a model in the configuration file
     config: Path|None=None, # your own configuration file (JSON)
     checkpoint_dir: Path=Path('checkpoints'), # folder for models, log and the state to go on from
     valid_dir: Path|None=None, # prepared folder to validate on; else a part of data_dir is held out
     hold_out: Annotated[float, Option(0, .99)]=.1, # share of the performances to hold out; 0: learn from everything
     device: Annotated[str|None, Option(choices=('cpu', 'cuda', 'mps'))]=None, # where to compute; the best there is if not given
-    seed: Annotated[int|None, Option(0)]=None, # seed of the run; the configuration's if not given
-    workers: Annotated[int, Option(0)]=0, # processes that read the data
+    seed: Annotated[int|None, Option(0, 2**31 - 1)]=None, # seed of the run; the configuration's if not given
+    workers: Annotated[int, Option(0, 64)]=0, # processes that read the data
     wandb_mode: Annotated[str, Option(choices=('disabled', 'offline', 'online'))]='disabled', # log to Weights & Biases
     styles: Annotated[str|None, Option(choices=('prefix', ''))]=None, # prefix: one style per source, named up to the first _
     style: str|None=None, # style to play in if none is asked for; the first if not given
     precision: Annotated[str|None, Option(choices=('float32', 'bfloat16'))]=None, # number format in the network; the configuration's if not given
-    save_epochs: Annotated[int, Option(1)]=5, # epochs between models that are kept
+    save_epochs: Annotated[int, Option(1, 100_000)]=5, # epochs between models that are kept
+    name: str|None=None, # what the instrument is called, such as tuba: the report of a transfer says it
     *,
     progress: bool=True, # show a bar
     watch=None, # called with step and loss
-) -> str: # path of the best model
+) -> str: # path of the best model, or of `latest.pt` if no epoch has ended yet
     "Train an instrument; the same command goes on where it stopped."
-    acc, folder = accelerator(device), Path(checkpoint_dir)
+    check_options({k: v for k, v in locals().items() if k in options_of(train)}, train)
+    if name is not None: check_text(name, 'name')
+    folder = Path(checkpoint_dir)
     wanted = run_settings(config_name, config, batch_size=batch_size, seed=seed, styles=styles, precision=precision)
     wanted['model'] = with_styles(wanted['model'], data_dir, wanted['training']['styles'], style)
+    check_places(data_dir, hf_repo_id, valid_dir, folder)
+    acc = accelerator(device)
     share = dict(rank=acc.process_index, world=acc.num_processes)
     data = make_datasets(data_dir, valid_dir, hf_repo_id, wanted, hold_out, **share)
-    run = new_run(wanted, data, acc)
+    run = new_run(wanted, data, acc, name)
     state = load_state(folder/'latest.pt') if (folder/'latest.pt').exists() else {}
     if state: resume(run, state, wanted, data, folder, acc.print)
     track = wandb_run(wandb_mode, folder, wanted, state.get('wandb')) if acc.is_main_process else None
-    steps = steps or epochs*len(deal_batches(len(data.learn), run.settings['batch_size'], **share))
-    folder.mkdir(parents=True, exist_ok=True)
+    if steps is None: steps = epochs*len(deal_batches(len(data.learn), run.settings['batch_size'], **share))
 
     def save():
         more = dict(config=wanted, deal=data.deal, stats=data.stats, card=run.ema.card, wandb=track and track.id)
@@ -351,7 +361,8 @@ def train(
         done = train_loop(run, data.learn, steps, save, finish, workers, show)
     if track: track.finish()
     if not done: acc.print(f'stopped after step {run.at.step}; the same command goes on from here')
-    return str(folder/'best.safetensors')
+    best = folder/'best.safetensors'
+    return str(best if best.exists() else folder/'latest.pt')
 
 # %% ../nbs/05_train.ipynb #3b60e5ca
 #| eval: false
