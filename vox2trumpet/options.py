@@ -72,7 +72,7 @@ def check_value(
         if not (number or isinstance(value, str)) or value not in o.choices:
             refuse(f"one of {', '.join(map(str, o.choices))}")
     elif bool in kinds:
-        if not isinstance(value, (bool, np.bool_)): refuse('True or False')
+        if number or value not in (True, False): refuse('True or False')
     elif {int, float} & set(kinds):
         must = range_text(o) or ('a number' if float in kinds else 'a whole number')
         if not number or not o.low <= value <= o.high or not (whole or math.isfinite(value)): refuse(must)
