@@ -46,10 +46,11 @@ def stats_percentile(
 
 def instrument_range(
     stats: dict|None, # of the instrument; None or without pitch: a trumpet's range
+    top: float=95.,   # percentile of the highest note
 ) -> tuple[float, float]: # Hz
     "Find the notes between which an instrument is at home."
     if not stats or 'f0' not in stats: return trumpet_range
-    semitones = [round(12*np.log2(stats_percentile(stats, 'f0', p)/440)) for p in (1, 95)]
+    semitones = [round(12*np.log2(stats_percentile(stats, 'f0', p)/440)) for p in (1, top)]
     return tuple(440*2**(s/12) for s in semitones)
 
 # %% ../nbs/01c_mapping.ipynb #c5df1be2
