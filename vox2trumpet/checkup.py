@@ -12,7 +12,8 @@ import math, shutil, tempfile
 import numpy as np, torch
 from pathlib import Path
 from typing import Annotated, NamedTuple
-from .core import Option, floor_db, hop, note_hz, playing_range, playing_ranges, runs, sr, whole_file
+from .options import Option
+from .core import floor_db, hop, note_hz, playing_range, playing_ranges, runs, sr, whole_file
 from .mapping import instrument_range
 from .checkpoint import load_model
 from .data import prepared, read_features, recording_features, recordings, save_features, sound_suffixes

@@ -11,7 +11,8 @@ __all__ = ['octaves', 'trumpet_range', 'percents', 'keys', 'best_octave', 'stats
 import numpy as np, torch
 from typing import Annotated, Callable, NamedTuple
 from torch import Tensor
-from .core import Option, floor_db, note_hz, runs
+from .options import Option
+from .core import floor_db, note_hz, runs
 from .encoder import Features, interpolate_unvoiced
 from .voicing import Voicing, median_smooth
 

@@ -5,18 +5,21 @@
 # %% auto #0
 __all__ = ['state_format', 'accelerator', 'check_places', 'run_settings', 'split_files', 'with_styles', 'Datasets',
            'make_datasets', 'save_state', 'load_state', 'config_changes', 'resume', 'stop_flag', 'step_bar',
-           'wandb_run', 'log_epoch']
+           'wandb_run', 'sample_audio', 'log_epoch']
 
 # %% ../nbs/05b_session.ipynb #e54f0318
 import contextlib, json, math, signal, tempfile, threading
 import torch
 from pathlib import Path
+from torch.utils.data import default_collate
 from typing import NamedTuple
-from .core import require, whole_file
+from .options import require
+from .core import whole_file
 from .checkpoint import check_model, check_stats, check_training, load_config, load_model, read_archive
 from .data import Crops, prepared, source_of, split_by_performance
 from .statistics import statistics
 from .hub import FixedCrops, hub_datasets
+from .step import play_batch, to_device
 
 # %% ../nbs/05b_session.ipynb #3f42ee62
 def accelerator(
@@ -243,6 +246,20 @@ def wandb_run(
     quiet = wandb.Settings(silent=True, console='off', disable_git=True)
     return wandb.init(mode=mode, project='vox2trumpet', dir=folder, config=config, settings=quiet,
                       id=id, resume='allow' if id else None)
+
+# %% ../nbs/05b_session.ipynb #16976531
+def sample_audio(
+    model,              # an `Instrument`, the averaged model
+    crops,              # held-out crops
+    most: int=4,        # number of crops
+) -> tuple: # reconstruction and recording, NumPy, (samples,)
+    "Play some held-out crops."
+    crops.set_epoch(0)
+    batch = default_collate([crops[i] for i in range(min(most, len(crops)))])
+    batch = to_device(batch, next(model.parameters()).device)
+    with torch.no_grad(): y = play_batch(model, batch)
+    target = batch['audio']
+    return y[:, :target.shape[1]].flatten().cpu().numpy(), target.flatten().cpu().numpy()
 
 # %% ../nbs/05b_session.ipynb #ba0a49e7
 def log_epoch(

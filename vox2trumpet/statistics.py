@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Callable
 from torch import Tensor
-from .core import floor_db, hop, load_audio, sr
+from .core import floor_db, hop, sr
+from .audio import load_audio
 from .encoder import loudness
 from .mapping import percents
 from .data import prepared, read_features, recordings, source_of

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['seed_for', 'noise_batch', 'vary_level', 'crop_losses', 'brightness_penalty', 'play_batch', 'training_step',
-           'nonfinite_files']
+           'nonfinite_files', 'to_device', 'validate']
 
 # %% ../nbs/05c_steps.ipynb #c7ccf105
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 from .synth import white_noise
 from .mapping import trumpet_range
 from .decoder import Instrument
@@ -129,3 +130,29 @@ def nonfinite_files(
     looked_at = [each[:, None], batch['f0'], batch['loudness'], batch['audio']]
     fine = torch.stack([x.isfinite().all(1) for x in looked_at]).all(0).tolist()
     return sorted({name for name, ok in zip(batch['name'], fine) if not ok} or {*batch['name']})
+
+# %% ../nbs/05c_steps.ipynb #7ac0b92b
+def to_device(batch: dict, device) -> dict:
+    "Move the tensors of a batch."
+    return {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
+
+@torch.no_grad()
+def validate(
+    model: nn.Module,  # the averaged model
+    loss: MultiResolutionSTFTLoss,
+    crops,             # held-out crops
+    size: int=16,      # of a batch
+    rank: int=0,       # number of this process
+    world: int=1,      # number of processes
+    device='cpu',      # where the model is
+) -> tuple: # sum of the crops' losses, number of crops; to be added up over processes
+    "Measure a model on this process's share of the held-out crops."
+    crops.set_epoch(0)
+    total = 0.
+    mine = list(range(len(crops)))[rank::world]
+    for i in range(0, len(mine), size):
+        items = mine[i:i + size]
+        batch = to_device(default_collate([crops[j] for j in items]), device)
+        y = play_batch(model, batch, noise_batch(batch['audio'].shape[1], items).to(device))
+        total += crop_losses(loss, y, batch['audio']).double().sum().item()
+    return total, len(mine)
