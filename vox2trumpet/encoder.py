@@ -17,11 +17,13 @@ from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator, NamedTuple
 from torch import Tensor
-from .core import Option, a_weighting, floor_db, framed, hop, open_audio, read_blocks
-from .core import rechunk, require, resample_blocks, sr
+from .options import Option, require
+from .core import a_weighting, floor_db, framed, hop, one_thread, rechunk, sr
+from .audio import open_audio, read_blocks, resample_blocks
 from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crepe_window, first_cent
 from .hum import dehum
-from .readings import continues, energy_centroid, time_reassign
+from .readings import Clues, energy_centroid, mend_octaves, octave_signs
+from .readings import read_clues, time_reassign, without_rumble
 
 # %% ../nbs/01_encoder.ipynb #4d506404
 def frame_loudness(
@@ -33,6 +35,7 @@ def frame_loudness(
     w = torch.hann_window(n, device=x.device, dtype=x.dtype)
     weight = 10**(a_weighting(torch.fft.rfftfreq(n, 1/sr))/10)
     weight[1:(n+1)//2] *= 2 # each bin stands for itself and its mirror image
+    x = without_rumble(x, sr)
     power = (torch.fft.rfft(x*w).abs().square()*weight.to(x)).sum(-1)/(n*w.square().sum())
     return 10*power.clamp(min=10**(floor_db/10)).log10()
 
@@ -93,7 +96,7 @@ def posterior(
 @lru_cache(maxsize=4)
 def comb_kernels(
     n_fft: int,       # samples in the spectrum's window
-    fmax: float=5000., # Hz, no teeth above
+    fmax: float=5000., # Hz, no teeth above, except the first four of high pitches
 ) -> Tensor: # (n_fft/2 + 1, 360)
     "Make the SWIPE′ kernels of the 360 pitches."
     f = np.arange(n_fft//2 + 1)[:, None]*crepe_sr/n_fft
@@ -102,7 +105,7 @@ def comb_kernels(
     for prime in (1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
         distance = np.abs(ratio - prime)
         combs += np.where(distance < .25, 1, np.where(distance < .75, .5, 0))*np.cos(2*np.pi*ratio)
-    combs *= np.where((f > 40) & (f < fmax), np.maximum(f, 1)**-.5, 0)
+    combs *= np.where((f > 40) & (f < np.maximum(fmax, 4*bin_hz)), np.maximum(f, 1)**-.5, 0)
     return torch.from_numpy(combs/np.sqrt((np.maximum(combs, 0)**2).sum(0))).float()
 
 # %% ../nbs/01_encoder.ipynb #7683c2a4
@@ -219,12 +222,16 @@ class _Heard(NamedTuple):
     s: np.ndarray        # salience, (windows, 360)
     evidence: np.ndarray # of both, nats, (windows, 360)
     late: np.ndarray     # frames from a window's middle to its sound, (windows,)
+    spectrum: np.ndarray # of `Clues`, as are the next two
+    repeats: np.ndarray
+    too_high: np.ndarray
 
 def _hear(x, step, outside, model): # windows, samples per frame, mask of bins out of range → _Heard
     "Ask network and comb about some windows."
+    x = without_rumble(x, crepe_sr)
     p, s = posterior(x, model), salience(x)
     evidence = log_evidence(p, s).masked_fill_(outside, -30.)
-    return _Heard(*(v.numpy() for v in (p, s, evidence, energy_centroid(x)/step)))
+    return _Heard(*(v.numpy() for v in (p, s, evidence, energy_centroid(x)/step)), *read_clues(x))
 
 # %% ../nbs/01_encoder.ipynb #9bbccb2c
 def _map_threads(
@@ -234,9 +241,8 @@ def _map_threads(
     "Map over parts on as many threads as PyTorch may use."
     n = torch.get_num_threads()
     if n == 1 or len(parts) < 2: yield from map(f, parts); return
-    try:
-        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield from pool.map(f, parts)
-    finally: torch.set_num_threads(n)
+    with one_thread(), ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(f, parts)
 
 # %% ../nbs/01_encoder.ipynb #f614498b
 def _decided(
@@ -249,12 +255,13 @@ def _decided(
         bins = path.push(h.evidence if h else np.zeros((0, 360)), last=h is None)
         if len(bins): yield bins, _Heard(*map(np.stack, zip(*(waiting.popleft() for _ in bins))))
 
-def _read_pitch(bins, heard, model): # → cents, periodicity, late, each (frames,)
+def _read_pitch(bins, heard, model): # → cents, periodicity, late and the signs of `octave_signs`, (9, frames)
     "Read pitch and periodicity off a stretch of the path."
     weights = np.exp(heard.evidence - heard.evidence.max(1, keepdims=True))
     cents, _ = refine(bins, weights)
     p, s = (refine(bins, v)[1] for v in (heard.p, heard.s))
-    return cents, periodicity(p, s, model), heard.late
+    signs = octave_signs(Clues(*heard[-3:]), 10*2**(cents/1200))
+    return np.array([cents, periodicity(p, s, model)*~heard.too_high, heard.late, *signs])
 
 # %% ../nbs/01_encoder.ipynb #ab98ca8d
 def crepe(
@@ -269,7 +276,8 @@ def crepe(
     hear = partial(_hear, step=step, outside=outside, model=model)
     heard = (h for x in framed(blocks, crepe_window, step) for h in _map_threads(hear, x.split(4*31)))
     stretches = [_read_pitch(bins, h, model) for bins, h in _decided(heard)]
-    cents, per, late = np.concatenate([np.zeros((3, 0)), *stretches], 1)
+    cents, per, late, *signs = np.concatenate([np.zeros((9, 0)), *stretches], 1)
+    cents = mend_octaves(cents, per > .25, np.array(signs))
     return 10*2**(time_reassign(cents, late, per > .25)/1200), per
 
 # %% ../nbs/01_encoder.ipynb #43cc4d45
@@ -315,7 +323,7 @@ def pitch_stream(
     step: float=hop,              # 16 kHz samples per frame
     tracker: str='crepe-tiny',    # one of `trackers`
     fmin: float=40.,              # Hz
-    fmax: float=1400.,            # Hz
+    fmax: float=bin_hz[-1],       # Hz
     hum: bool=True,               # take mains hum out first
     found: list|None=None,        # gets the hum that was taken out, see `dehum`
     trusted: float=.25,           # periodicity from which f0 is kept
@@ -396,13 +404,14 @@ class Recording(NamedTuple):
     hum_hz: float|None   # mains hum that was taken out; `None` if there was none
     hum_db: float|None   # level of its strongest line
     two_voices: float    # share of the sung part in which a second pitch sounds
+    warnings: tuple[str, ...]=() # sentences about the file and the sound
 
 # %% ../nbs/01_encoder.ipynb #243d1d18
 class _Inspector:
     "Notes what is wrong with a recording while it is read."
-    def __init__(self, path, progress):
-        with open_audio(path) as f: self.rate, self.expected = f.rate, max(1, f.frames or 1)
-        self.progress = progress
+    def __init__(self, audio, progress):
+        self.rate, self.expected, self.progress = audio.rate, audio.frames, progress
+        self.warnings = []
         self.n, self.clipped, self.hums, self.looks = 0, 0, [], np.zeros(2, int)
         self.full = np.zeros((0, 1), bool)
 
@@ -412,7 +421,7 @@ class _Inspector:
         self.full = full[-2:] # a flat top may go on in the next block
         self.clipped += int((full[2:] & full[1:-1] & full[:-2]).any(1).sum())
         self.n += len(x)
-        if self.progress: self.progress(min(1., self.n/self.expected))
+        if self.progress and self.expected: self.progress(min(1., self.n/self.expected))
 
     def heard(self, x): # (samples,) at 16 kHz
         self.looks += second_voice(x)
@@ -421,29 +430,33 @@ class _Inspector:
         hz, db = max(self.hums, key=lambda h: h[1], default=(None, None))
         return Recording(round(self.n*sr/self.rate), self.n/self.rate, self.clipped,
                          hz and round(float(hz), 2), db and round(float(db), 1),
-                         round(float(self.looks[1]/max(1, self.looks[0])), 2))
+                         round(float(self.looks[1]/max(1, self.looks[0])), 2),
+                         tuple(self.warnings))
 
 # %% ../nbs/01_encoder.ipynb #fbb3b851
 def encode_file(
-    path: str|Path,               # audio file of any length
+    src: str|Path,                # a path, '-', an open binary file, or an array (samples,) or (channels, samples)
     sr: int=sr,                   # rate whose frames are wanted, samples/s
     hop: int=hop,                 # samples per frame
-    tracker: Annotated[str, Option(choices=tuple(trackers), label='Pitch tracker', group='Listening')]='crepe-tiny', # what listens to the pitch: crepe-tiny, crepe-full (slower) or swift-f0 (an extra)
-    progress: Callable|None=None, # called with the share that is read, 0…1
+    tracker: Annotated[str, Option(choices=trackers, label='Pitch tracker', group='Listening')]='crepe-tiny', # what listens to the pitch: crepe-tiny, crepe-full (slower) or swift-f0 (an extra)
+    progress: Callable|None=None, # called with the share that is read, 0…1; not at all if the length is unknown
+    rate: int|None=None,          # of an array, samples/s
     **kwargs,                     # see `pitch_stream`
 ) -> tuple[Features, Recording]: # features each (ceil(samples/hop),)
-    "Listen to a file: decode it once, for its features and for what is wrong with it."
+    "Listen to a recording: decode it once, for its features and for what is wrong with it."
     find_tracker(tracker) # an unknown one is refused before anything is read
-    notes, levels = _Inspector(path, progress), []
-    # blocks of a second, because tee frees them only 57 at a time
-    for_pitch, for_loudness = tee(rechunk(read_blocks(path, sr, look=notes.decoded), sr))
-    measured = (frame_loudness(x, sr) for x in framed(for_loudness, 512, hop))
-    def in_step():
-        for x in rechunk(resample_blocks(for_pitch, sr, crepe_sr), 10*crepe_sr):
-            levels.extend(islice(measured, 10))
-            notes.heard(x)
-            yield x
-    with torch.no_grad():
-        f0, per = pitch_stream(in_step(), hop*crepe_sr/sr, tracker, found=notes.hums, **kwargs)
-        level = torch.cat([*levels, *measured])
+    with open_audio(src, rate) as audio:
+        notes, levels = _Inspector(audio, progress), []
+        # blocks of a second, because tee frees them only 57 at a time
+        decoded = rechunk(read_blocks(audio, sr, look=notes.decoded, warn=notes.warnings), sr)
+        for_pitch, for_loudness = tee(decoded)
+        measured = (frame_loudness(x, sr) for x in framed(for_loudness, 512, hop))
+        def in_step():
+            for x in rechunk(resample_blocks(for_pitch, sr, crepe_sr), 10*crepe_sr):
+                levels.extend(islice(measured, 10))
+                notes.heard(x)
+                yield x
+        with torch.no_grad():
+            f0, per = pitch_stream(in_step(), hop*crepe_sr/sr, tracker, found=notes.hums, **kwargs)
+            level = torch.cat([*levels, *measured])
     return Features(_fit_frames(f0, len(level)), _fit_frames(per, len(level)), level), notes.recording(sr)
