@@ -4,18 +4,19 @@
 
 # %% auto #0
 __all__ = ['settings', 'commands', 'cli', 'find', 'docstring', 'first_sentence', 'cli_type', 'parameters_of', 'typer_parameter',
-           'one_of', 'Command', 'progress_bar', 'print_result', 'call_with', 'command_function', 'build_command',
-           'info', 'indent_tree', 'LazyCommands', 'main']
+           'typed_value', 'Command', 'progress_bar', 'print_result', 'call_with', 'command_function', 'build_command',
+           'info', 'indent_tree', 'LazyCommands', 'orderly_end', 'main', 'run_command']
 
 # %% ../nbs/06a_cli.ipynb #3325d4df
-import ast, inspect, json, math, sys
+import ast, inspect, json, os, signal, sys, threading
 import typer, vox2trumpet
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Callable, Iterator, NamedTuple, get_args
+from typing import Annotated, Callable, Iterator, NamedTuple, get_args, get_origin
 from typer.core import TyperGroup
+from .options import Option, Parameter, check_value, error_sentence, options_of, range_text, shown
 
 # %% ../nbs/06a_cli.ipynb #31c89d5e
 def find(
@@ -56,7 +57,6 @@ def parameters_of(
 ) -> dict: # name → `core.Parameter`
     "Collect the parameters of a function that a command line can set."
     from fastcore.docments import docments
-    from vox2trumpet.core import Option, Parameter, options_of
     declared, helps, found = options_of(f), docments(f, args_kwargs=True), {}
     for name, p in inspect.signature(f).parameters.items():
         if name in declared: found[name] = declared[name]
@@ -72,10 +72,8 @@ def typer_parameter(
 ) -> inspect.Parameter:
     "Translate a parameter for typer."
     o, kind, required = p.option, cli_type(p.kind), p.default is inspect.Parameter.empty
-    look = dict(help=p.help.replace('[', r'\['), rich_help_panel=o.group or None)
-    if kind in (int, float):
-        look['min'] = o.low if o.low > -math.inf else None
-        look['max'] = o.high if o.high < math.inf else None
+    limits = f' ({range_text(o)})' if kind in (int, float) and range_text(o) else ''
+    look = dict(help=(p.help + limits).replace('[', r'\['), rich_help_panel=o.group or None)
     if o.choices: look |= dict(autocompletion=lambda: list(map(str, o.choices)))
     if 0 < len(o.choices) < 12: look |= dict(metavar='|'.join(map(str, o.choices)))
     if required and not named: info = typer.Argument(**look)
@@ -87,15 +85,15 @@ def typer_parameter(
     return inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=Annotated[kind, info])
 
 # %% ../nbs/06a_cli.ipynb #6e46c987
-def one_of(
+def typed_value(
     p,           # a `core.Parameter`
-    typed: str,
+    typed,       # text, or what typer made of it
 ): # one of its choices, or what was typed if it has none
-    "Find what was typed among the choices of a parameter; `ValueError` if it is not there."
-    if typed is None or not p.option.choices: return typed
+    "Check what was typed for a parameter; `ValueError` if it cannot have that value."
     for choice in p.option.choices:
         if str(choice).lower() == str(typed).lower().removeprefix('+'): return choice
-    raise ValueError(f"{p.name} is {typed!r}; it must be one of {', '.join(map(str, p.option.choices))}")
+    if not isinstance(typed, list): check_value(p, typed)
+    return typed
 
 # %% ../nbs/06a_cli.ipynb #06331449
 class Command(NamedTuple):
@@ -126,12 +124,13 @@ def print_result(
     result,            # what the function returned
     lines,             # a text, or an iterable of lines, to read
     as_json: bool,     # print the result, not the lines
+    file=None,         # to print to; standard output if None
 ):
     "Print a result in words or as JSON."
     rows = [o._asdict() if hasattr(o, '_asdict') else o for o in result] if isinstance(result, list) else result
-    if as_json: print(json.dumps(rows, indent=2, default=str))
+    if as_json: print(json.dumps(rows, indent=2, default=str), file=file)
     for line in [lines] if isinstance(lines, str) else lines:
-        if not as_json: print(line)
+        if not as_json: print(line, file=file)
 
 # %% ../nbs/06a_cli.ipynb #ff4cfa0a
 def call_with(
@@ -156,16 +155,17 @@ def command_function(
     wanted = [] if finish is str else list(inspect.signature(finish).parameters)[1:]
 
     def run(as_json=False, **typed):
-        options = {name: one_of(known[name], value) for name, value in typed.items()}
+        options = {name: typed_value(known[name], value) for name, value in typed.items()}
         said = {name: options[name] for name in wanted if name in options}
         with progress_bar() as show:
             if 'progress' in signature.parameters:
                 flag = signature.parameters['progress'].default is True
                 options['progress'] = sys.stderr.isatty() if flag else show
             result = call_with(f, options)
-        if result is not None: print_result(result, finish(result, **said), as_json)
+        aside = sys.stderr if isinstance(result, dict) and result.get('output') == '-' else None # stdout has the sound
+        if result is not None: print_result(result, finish(result, **said), as_json, aside)
 
-    many = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
+    many = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL or get_origin(p.annotation) is list]
     made = [typer_parameter(p, name in command.named, name in many) for name, p in known.items()]
     if signature.return_annotation is not None:
         flag = Annotated[bool, typer.Option('--json', help='print the result as JSON, for a script')]
@@ -193,9 +193,15 @@ def build_command(
 
 # %% ../nbs/06a_cli.ipynb #40a00e4e
 def finish_transfer(report):
+    from vox2trumpet.batch import results_table
     from vox2trumpet.report import describe_time, report_lines
-    made = [f'Trumpet: {report["output"]}'] + [f'Picture: {report["plot"]}']*bool(report['plot'])
-    return report_lines(report) + [describe_time(report)] + made
+    if isinstance(report, list):
+        yield from results_table(report)
+        if any('error' in r for r in report): raise typer.Exit(1)
+        return
+    yield from [*report_lines(report), describe_time(report)]
+    yield f'{report["instrument"].capitalize()}: {"standard output" if report["output"] == "-" else shown(report["output"])}'
+    if report['plot']: yield f'Picture: {shown(report["plot"])}'
 
 def finish_download(report, out_dir):
     return [f'{len(report["files"])} tracks are in {out_dir}', *(f'refused: {o}' for o in report['refused']), *report['odd']]
@@ -204,13 +210,20 @@ def finish_look(made, out_dir): return f'{len(made)} pictures are in {out_dir}'
 
 def finish_merge(index, out_dir): return f'{len(index["files"])} recordings are in {out_dir}'
 
-def finish_train(best): return f'Best model: {best}'
+def finish_train(model):
+    if Path(model).name == 'best.safetensors': return f'Best model: {model}'
+    return f'No epoch has ended, so there is no best model yet; the model so far is {model}'
 
 # %% ../nbs/06a_cli.ipynb #a8065e70
 def finish_check(found, fix):
     from vox2trumpet.checkup import findings_text
     yield findings_text(found)
     if not fix and any(f.serious for f in found): raise typer.Exit(1)
+
+def finish_prepare(report):
+    from vox2trumpet.prepare import summary
+    yield summary(report)
+    if report['failed']: raise typer.Exit(1)
 
 # %% ../nbs/06a_cli.ipynb #c2a6d1a3
 def info(
@@ -250,8 +263,10 @@ def indent_tree(
 
 # %% ../nbs/06a_cli.ipynb #e73fb066
 commands = dict(
-    transfer=Command('app:transfer', 'Play', (
+    transfer=Command('batch:transfer_files', 'Play', (
         'vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png',
+        'vox2trumpet transfer recordings trumpets/ --format flac',
+        'cat voice.wav | vox2trumpet transfer - - > trumpet.wav',
         "vox2trumpet transfer voice.wav trumpet.wav --key 'C major' --tuning 1 --articulation 0.5"),
         finish_transfer, more='app:transfer_options'),
     app=Command('page:serve_app', 'Play', ('vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')),
@@ -259,7 +274,7 @@ commands = dict(
     download=Command('urmp:download', 'Recordings', (
         'vox2trumpet download --archive Dataset.tar.gz --out_dir data/urmp',), finish_download),
     prepare=Command('prepare:prepare', 'Recordings', (
-        'vox2trumpet prepare recordings features',), 'prepare:summary'),
+        'vox2trumpet prepare recordings features',), finish_prepare),
     look=Command('checkup:look', 'Recordings', ('vox2trumpet look features --out_dir pictures',), finish_look),
     check=Command('checkup:check_recordings', 'Recordings', ('vox2trumpet check features',), finish_check),
     merge=Command('prepare:merge_shards', 'Recordings', ('vox2trumpet merge features features-2',), finish_merge),
@@ -287,12 +302,45 @@ for name, command in commands.items():
     cli.command(name, help=first_sentence(docstring(command.call)) + '.', rich_help_panel=command.group)(lambda: None)
 
 # %% ../nbs/06a_cli.ipynb #d703c9af
+@contextmanager
+def orderly_end():
+    "Turn signals that end a process into exceptions while the block runs."
+    def leave(number, frame):
+        at = frame
+        while at: # an exception inside a callback of libsndfile would be lost: wait until it has returned
+            if at.f_code.co_name.startswith('vio_'): return threading.Timer(.02, os.kill, (os.getpid(), number)).start()
+            at = at.f_back
+        if number == signal.SIGINT: raise KeyboardInterrupt
+        sys.exit(128 + number)
+    old = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+        old = {n: signal.signal(n, leave) for n in numbers if signal.getsignal(n) != signal.SIG_IGN} # nohup ignores one
+    try: yield
+    finally:
+        for number, handler in old.items(): signal.signal(number, handler)
+
 def main(
     args: list[str]|None=None, # what was typed after `vox2trumpet`; taken from `sys.argv` if None
 ):
     "Run the command line; a user's mistake becomes one sentence on stderr and exit code 1."
-    try: cli(args=args, prog_name='vox2trumpet')
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
+    try:
+        with orderly_end(): cli(args=args, prog_name='vox2trumpet')
+    except SystemExit as e: code = e.code
     except (ValueError, OSError) as e:
-        from vox2trumpet.core import error_sentence
         print(f'error: {error_sentence(e)}', file=sys.stderr)
-        sys.exit(1)
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        try: stream.flush()
+        except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
+
+# %% ../nbs/06a_cli.ipynb #ddd0576d
+def run_command(
+    *names: str, # of commands, the default first
+):
+    "Run a module's command with what was typed after `python -m`."
+    typed = sys.argv[1:]
+    main(typed if typed[:1] and typed[0] in names else [names[0], *typed])
