@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator
 from torch import Tensor
-from .containers import View, kind_of, look_into
+from .containers import View, describe_damage, kind_of, look_into
 from .core import Option, shown, sr, whole_file
 
 # %% ../nbs/00c_audio.ipynb #88654376
@@ -86,12 +86,19 @@ class _Array:
     def close(self): pass
 
 # %% ../nbs/00c_audio.ipynb #c6f07ae8
+_formats = ('WAV', 'WAVEX', 'RF64', 'FLAC', 'OGG', 'MP3', 'AIFF', 'CAF', 'W64', 'AU', 'VOC', 'NIST', 'SVX', 'AVR', 'IRCAM')
+
+class _Unwanted(Exception): "A kind of file that libsndfile knows, and that holds no recordings of people."
+
 def _open_sound(file):
     "Open a file with soundfile, to be read in one go: without its own seeking after each block."
     import soundfile as sf
     class Stream(sf.SoundFile):
         def seekable(self): return False
-    return Stream(View(file))
+    sound = Stream(View(file))
+    if sound.format in _formats: return sound
+    sound.close()
+    raise _Unwanted(sound.format)
 
 def _decode(sound, n):
     "Decode up to n frames; also tell whether there was an error behind them."
@@ -106,8 +113,7 @@ def _missing(remarks, frames, rate):
     "Read from libsndfile's remarks on a header whether the end of the samples is missing."
     m = re.search(r'(?m)^\s*(?:data|SSND|Data Size|BODY|riff) *: *(\d+) \(should be (\d+)\)', remarks)
     if not m or not frames or int(m[1]) <= int(m[2]) or int(m[1]) >= 0x7fff_0000: return []
-    there = frames/rate
-    return [(there, f'breaks off after {there:.2f} s of {there*int(m[1])/int(m[2]):.2f} s')]
+    return [(frames/rate, f'breaks off after {{t}} s of {frames/rate*int(m[1])/int(m[2]):.2f} s')]
 
 # %% ../nbs/00c_audio.ipynb #ed747ad4
 class _SoundFile:
@@ -117,12 +123,20 @@ class _SoundFile:
         self.rate, self.channels = self.sound.samplerate, self.sound.channels
         claimed = contents.claimed or self.sound.frames
         self.frames = contents.frames or (claimed if claimed < 2**62 else None)
-        self.notes, self.damage, self.gaps = list(contents.notes), list(contents.damage), list(contents.gaps)
+        guessed = self.sound.format == 'MP3' and 'LAYER_III' not in self.sound.subtype # libsndfile guesses
+        self.slack = max(self.rate//50, self.frames//2 if guessed else 0) if self.frames else 0
+        self.notes, self.damage, self.gaps = list(contents.notes), list(contents.damage), list(contents.gaps[:1000])
+        self.damage = [((self.frames or 0)/self.rate if t is None else t, text) for t, text in self.damage]
         if contents.delayed: _decode(self.sound, max(0, self.sound.frames - contents.frames))
         if not self.damage: self.damage = _missing(self.sound.extra_info, self.frames, self.rate)
 
     def read(self, n):
         "Return up to n frames; none at the end."
+        while (x := self._step(n)) is None: pass
+        return x
+
+    def _step(self, n):
+        "Return what `read` does; None after going on behind damage."
         if self.silence:
             n = min(n, self.silence)
             self.silence, self.at = self.silence - n, self.at + n
@@ -133,23 +147,24 @@ class _SoundFile:
         x, failed = _decode(self.sound, room) if room > 0 else (np.zeros((0, self.channels), np.float32), False)
         self.at += len(x)
         if len(x) or not n: return x
-        if self.gaps: return self.read(n) if self._resume([round(self.gaps.pop(0)[1]*self.rate)]) else x
-        if self.frames and self.at < self.frames - (0 if failed else self.rate//50): return self._behind(n, x)
-        if failed and not self.frames: self._note(f'is damaged at {self.at/self.rate:.2f} s, and not read beyond')
+        if self.gaps: return None if self._resume([round(self.gaps.pop(0)[1]*self.rate)]) else x
+        if self.frames and self.at < self.frames - (0 if failed else self.slack): return self._behind(x)
+        if failed and not self.frames: self._note('is damaged at {t} s, and not read beyond')
         if self.contents.claimed and self.at > self.contents.claimed and not self.notes:
-            self.notes.append('it is longer than its header says, and was read to its end')
+            self.notes.append('longer than its header says: read to the end of the file')
         return x
 
-    def _note(self, text): self.damage.append((self.at/self.rate, text))
+    def _note(self, text, at=None): self.damage.append((self.at/self.rate if at is None else at, text))
 
-    def _behind(self, n, nothing):
+    def _behind(self, nothing):
         "Go on behind damage, or note that the rest is missing."
-        now, whole = self.at/self.rate, self.frames/self.rate
+        now = self.at/self.rate
         steps = np.cumsum(1024*1.03**np.maximum(0, np.arange(300) - 50)).astype(int)
         if self._resume([self.at + k for k in steps if self.at + k < self.frames]):
-            self.damage.append((now, f'is damaged at {now:.2f} s'))
-            return self.read(n)
-        if not self.damage or self.damage[-1][0] < now - 1: self._note(f'breaks off after {now:.2f} s of {whole:.2f} s')
+            self._note('is damaged at {t} s', now)
+            return None
+        if not self.damage or self.damage[-1][0] < now - 1:
+            self._note(f'breaks off after {{t}} s of {self.frames/self.rate:.2f} s')
         self.frames = None
         return nothing
 
@@ -169,6 +184,35 @@ class _SoundFile:
         return False
 
     def close(self): self.sound.close()
+
+# %% ../nbs/00c_audio.ipynb #3730631a
+class _Joined:
+    "A recording with others behind it, in one file."
+    def __init__(self, first):
+        self.now, self.rate, self.channels, self.frames = first, first.rate, first.channels, None
+        self.before, self.old = 0, []
+
+    def read(self, n):
+        "Return up to n frames; none at the end."
+        while not len(x := self.now.read(n)) and self.now.contents.behind: self._next()
+        return x
+
+    def _next(self):
+        import soundfile as sf
+        behind, self.now.contents = self.now.contents.behind, self.now.contents._replace(behind=None)
+        try: follower = _SoundFile(look_into(behind))
+        except (sf.LibsndfileError, _Unwanted): follower = None
+        if follower is None or (follower.rate, follower.channels) != (self.rate, self.channels):
+            return self.now._note('is joined at {t} s to another kind of recording')
+        self.old, self.before = self.damage, self.before + self.now.at
+        self.now.close()
+        self.now = follower
+
+    @property
+    def damage(self): return self.old + [(t + self.before/self.rate, text) for t, text in self.now.damage]
+    @property
+    def notes(self): return self.now.notes
+    def close(self): self.now.close()
 
 # %% ../nbs/00c_audio.ipynb #b0d8018c
 _demuxers = ('aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi caf dsf dts eac3 flac flv gsm iff loas matroska,webm mlp '
@@ -241,7 +285,7 @@ class _FFmpeg:
         if self.process.returncode < 0: error = 'ffmpeg was stopped'
         if not error: return
         early = self.seconds and now < self.seconds - .2
-        self.damage.append((now, f'breaks off after {now:.2f} s of {self.seconds:.2f} s' if early else f'is damaged ({error})'))
+        self.damage.append((now, f'breaks off after {{t}} s of {self.seconds:.2f} s' if early else f'is damaged ({error})'))
 
     def close(self):
         self.process.kill()
@@ -274,16 +318,13 @@ class Audio:
     @property
     def damage(self) -> str: # such as 'is damaged at 2.30 s'; empty if nothing was found so far
         "Say what is lost."
-        texts = [text for _, text in self._decoder.damage]
-        places = [text for text in texts if text.startswith('is damaged at ')]
-        if len(places) > 3: texts = [f'{places[0]} and in {len(places) - 1} more places', *(t for t in texts if t not in places)]
-        return ' and '.join(texts)
+        return ' and '.join(text for text, _ in describe_damage(self._decoder.damage))
 
     @property
     def warnings(self) -> list[str]:
         "Say what is wrong with it, as far as it has been read."
-        lost = [f'{self.damage.removeprefix("is ")}: what could be read was played'] if self.damage else []
-        return lost + [note.removeprefix('it is ').removeprefix('its ') for note in self._decoder.notes] + self.mixing
+        lost = [text.removeprefix('is ') + advice for text, advice in describe_damage(self._decoder.damage)]
+        return lost + self._decoder.notes + self.mixing
 
     def blocks(self,
         seconds: float=10. # longest block
@@ -300,7 +341,9 @@ class Audio:
 def _unreadable(file, reason=''):
     "Say in a sentence why a file is not read, and what to do."
     kind = kind_of(file)
-    if reason or 'no sound' in kind: return f' cannot be read{f": it is {kind}" if kind else ""}{reason}'
+    if 'no sound' in kind: return f' cannot be read: it is {kind}'
+    if kind and reason: return f' cannot be read: it is {kind}, and damaged{reason}'
+    if reason: return ' is not readable audio, neither by soundfile nor by ffmpeg'
     if kind: return f' cannot be read: it is {kind}. Install ffmpeg (ffmpeg.org), or convert it to WAV or FLAC'
     return f' is not readable audio ({", ".join(readable)}; with ffmpeg installed also {", ".join(readable_by_ffmpeg)})'
 
@@ -309,7 +352,8 @@ def _decoder(file, name):
     import soundfile as sf
     contents, decoder, reason = look_into(file), None, ''
     try: decoder = _SoundFile(contents)
-    except sf.LibsndfileError: pass
+    except (sf.LibsndfileError, _Unwanted): pass
+    if decoder and contents.behind: return _Joined(decoder)
     if decoder and decoder.frames != 0: return decoder
     if shutil.which('ffmpeg') and 'no sound' not in kind_of(file):
         try: return _FFmpeg(file)
