@@ -3,6 +3,8 @@
 pages      nbdev processes every notebook as for the site; then front matter, sidebar, links, anchors, pictures
 formulas   Mermaid and KaTeX, from npm, draw every diagram and set every formula in Chromium
 screens    every notebook as HTML in Chromium, on a phone and on a desk: widths, alt texts, players, no other host
+
+`pages` and `screens` take a folder as well: what nbdev makes of the notebooks is kept there, and taken from there.
 """
 import json, re, shutil, subprocess, sys, tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +24,7 @@ settings = ConfigParser(delimiters=['='])
 settings.read(root/'settings.ini', encoding='utf-8')
 settings = settings['DEFAULT']
 site = settings['doc_host'] + settings['doc_baseurl'] + '/'
+patience = 600_000 # ms, for what a browser does: only a hang takes so long
 markdown = MarkdownIt('commonmark').enable('table').use(dollarmath_plugin)
 problems, counted = [], {}
 
@@ -91,6 +94,7 @@ def front_matter(text):
 
 def process(folder):
     "What `nbdev_docs` does before it calls Quarto: the notebooks as they go to the site."
+    if made := sorted(folder.glob('*.ipynb')): return {p.name: read(p) for p in made}
     from nbdev.processors import FilterDefaults
     from nbdev.serve_drv import main
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
@@ -153,8 +157,8 @@ def check_site(config, names):
     for f in (web['favicon'], web['open-graph']['image'], web['twitter-card']['image'], *styles):
         if not tracked(root/'nbs'/f): wrong('_quarto.yml', f'{f} is not in nbs')
 
-def pages():
-    with tempfile.TemporaryDirectory() as folder: cells = process(Path(folder))
+def pages(folder):
+    cells = process(folder)
     sources = {p.name: read(p) for p in sorted((root/'nbs').glob('*.ipynb'))}
     fronts = {n: front_matter(''.join(c[0]['source'])) for n, c in cells.items()}
     output = {fronts[n].get('output-file', n.replace('.ipynb', '.html')): n for n in cells}
@@ -205,7 +209,7 @@ draw = """async ([kind, text, display]) => { try {
   else return (await mermaid.render('m' + Math.random().toString(36).slice(2), text)).svg.includes('</svg>') ? '' : 'nothing was drawn'
   return '' } catch (e) { return String(e.message || e) } }"""
 
-def formulas():
+def formulas(_):
     from playwright.sync_api import sync_playwright
     chromium = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
     if not chromium: print('not tried: no Chromium on this machine'); sys.exit(77)
@@ -213,8 +217,9 @@ def formulas():
         scripts = [from_npm(Path(tmp), *o) for o in (('katex@0.19.1', 'dist/katex.min.js'), ('mermaid@11.17.2', 'dist/mermaid.min.js'))]
     if None in scripts: print('not tried: npm, or its registry, cannot be reached'); sys.exit(77)
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
+        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'], timeout=patience)
         page = browser.new_page()
+        page.set_default_timeout(patience)
         for s in scripts: page.add_script_tag(content=s)
         page.evaluate('mermaid.initialize({startOnLoad: false, suppressErrorRendering: true})')
         for name, kind, text, display in drawn():
@@ -247,15 +252,16 @@ look_at = r"""() => {
 
 play_all = """async () => {
   const found = []
-  for (const a of document.querySelectorAll('audio')) {
+  const play = async a => {
     try {
       a.muted = true
       await a.play()
-      await new Promise((done, failed) => { const t0 = performance.now(), look = () => a.currentTime > 0 ? done() : performance.now() - t0 > 20000 ? failed('it does not start') : setTimeout(look, 20); look() })
+      await new Promise((done, failed) => { const t0 = performance.now(), look = () => a.currentTime > 0 ? done() : performance.now() - t0 > 300000 ? failed('it does not start') : setTimeout(look, 20); look() })
       a.pause()
       if (!(a.duration >= 1)) found.push(`a player of ${a.duration} s`)
     } catch (e) { found.push(`a player does not play: ${e.message || e}`) }
   }
+  await Promise.all([...document.querySelectorAll('audio')].map(play))
   return found
 }"""
 
@@ -267,10 +273,16 @@ def with_alt_texts(cells):
             for kind in [k for k in o.get('data', {}) if k.startswith('image/')]:
                 if alt: o.setdefault('metadata', {}).setdefault(kind, {})['alt'] = alt[1].strip().strip('"\'')
 
+@lru_cache
+def exporter():
+    from nbconvert import HTMLExporter
+    html = HTMLExporter(template_name='basic')
+    html.exclude_input_prompt = html.exclude_output_prompt = True
+    return html
+
 def as_html(cells):
     "A notebook's page: what nbconvert makes of it, in a column as wide as the site's."
     import nbformat
-    from nbconvert import HTMLExporter
     with_alt_texts(cells)
     for c in cells: # front matter and diagrams are Quarto's
         if c['cell_type'] == 'markdown': c['source'] = re.sub(r'```\{mermaid\}.*?```|\A---\n.*?\n---\n', '', ''.join(c['source']), flags=re.S)
@@ -279,43 +291,41 @@ def as_html(cells):
             if text.startswith('```{=html}'): o['data'] = {'text/html': text.removeprefix('```{=html}').strip().removesuffix('```')}
     cells = [c for c in cells if c['cell_type'] != 'raw']
     nb = nbformat.reads(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)), as_version=4)
-    exporter = HTMLExporter(template_name='basic')
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    body, _ = exporter.from_notebook_node(nb)
+    body, _ = exporter().from_notebook_node(nb)
     for alt in re.findall(r'alt="No description has been provided for this image"', body): body = body.replace(alt, 'alt=""')
     css = (root/'nbs'/'styles.css').read_text(encoding='utf-8')
     return f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{screen_css}{css}</style><main>{body}</main>'
 
-def screens():
+def screens(folder):
     from playwright.sync_api import sync_playwright
     chromium = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
     if not chromium: print('not tried: no Chromium on this machine'); sys.exit(77)
-    with tempfile.TemporaryDirectory() as tmp, sync_playwright() as p:
-        tmp = Path(tmp)
-        pages = process(tmp)
-        for f in (root/'nbs').glob('*.*'):
-            if f.is_file() and f.suffix not in ('.ipynb', '.yml'): shutil.copy(f, tmp)
-        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--autoplay-policy=no-user-gesture-required',
+    cells = process(folder)
+    for f in (root/'nbs').glob('*.*'):
+        if f.is_file() and f.suffix not in ('.ipynb', '.yml'): shutil.copy(f, folder)
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, timeout=patience, args=['--no-sandbox', '--autoplay-policy=no-user-gesture-required',
                                     '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'])
-        for name, cells in pages.items():
-            file = tmp/name.replace('.ipynb', '.html')
-            file.write_text(as_html(cells), encoding='utf-8')
+        for name in cells:
+            file = folder/name.replace('.ipynb', '.html')
+            file.write_text(as_html(cells[name]), encoding='utf-8')
+            page, asked = browser.new_page(), set()
+            page.set_default_timeout(patience)
+            page.on('request', lambda r: asked.add(urlsplit(r.url).netloc))
             for width in (1280, 380):
-                page, asked = browser.new_page(viewport=dict(width=width, height=900)), set()
-                page.on('request', lambda r: asked.add(urlsplit(r.url).netloc))
-                page.goto(file.as_uri())
+                page.set_viewport_size(dict(width=width, height=900))
+                if width == 1280: page.goto(file.as_uri())
                 count('screens')
                 for said in page.evaluate(look_at): wrong(f'{name} at {width} px', said)
-                if width == 1280:
-                    count_players = page.locator('audio').count()
-                    for _ in range(count_players): count('players')
-                    for said in page.evaluate(play_all): wrong(name, said)
-                for host in asked - {''}: wrong(name, f'asks {host}')
-                page.close()
+            for _ in range(page.locator('audio').count()): count('players')
+            for said in page.evaluate(play_all): wrong(name, said)
+            for host in asked - {''}: wrong(name, f'asks {host}')
+            page.close()
         browser.close()
 
 if __name__ == '__main__':
-    {'pages': pages, 'formulas': formulas, 'screens': screens}[sys.argv[1]]()
+    with tempfile.TemporaryDirectory() as empty:
+        {'pages': pages, 'formulas': formulas, 'screens': screens}[sys.argv[1]](Path(*sys.argv[2:] or [empty]))
     print(*problems, sep='\n', end='\n'*bool(problems))
     print(', '.join(f'{n} {what}' for what, n in counted.items()), f'– {len(problems)} problems')
     sys.exit(bool(problems))
