@@ -350,3 +350,8 @@ def measure_grid(
     sounds = held_notes(model, midi, levels, **how)
     rows = [[measure_note(y, 440*2**((m - 69)/12), model.config['sr']) for y in row] for m, row in zip(midi, sounds)]
     return {k: np.array([[r[k] for r in row] for row in rows]) for k in rows[0][0]}
+
+# %% ../nbs/07_evaluate.ipynb #6e221da4
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.evaluate
+    from vox2trumpet.cli import run_command
+    run_command('evaluate')
