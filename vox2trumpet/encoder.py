@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['bin_hz', 'periodicity_fit', 'trackers', 'frame_loudness', 'loudness', 'posterior', 'comb_kernels', 'salience',
            'log_evidence', 'Viterbi', 'refine', 'periodicity', 'interpolate_unvoiced', 'crepe', 'swift', 'find_tracker',
-           'pitch_stream', 'pitch', 'Features', 'encode', 'second_voice', 'Recording', 'encode_file']
+           'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
@@ -22,8 +22,9 @@ from .core import a_weighting, floor_db, framed, hop, one_thread, rechunk, sr
 from .audio import open_audio, read_blocks, resample_blocks
 from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crepe_window, first_cent
 from .hum import dehum
+from .inspection import Inspector, Recording
 from .readings import Clues, energy_centroid, mend_octaves, octave_signs
-from .readings import read_clues, time_reassign, without_rumble
+from .readings import read_clues, remove_rumble, time_reassign, without_rumble
 
 # %% ../nbs/01_encoder.ipynb #4d506404
 def frame_loudness(
@@ -48,8 +49,9 @@ def loudness(
 ) -> Tensor: # dB, (frames,) or (batch, frames)
     "Measure the A-weighted level around each frame; differentiable."
     frames = -(-y.shape[-1]//hop)
-    x = F.pad(y, (n_fft//2, n_fft + hop)).unfold(-1, n_fft, hop)[..., :frames, :]
-    if not frames: return x.sum(-1)
+    if not frames: return y
+    first, last = (y[..., i, None].expand(*y.shape[:-1], n_fft + hop) for i in (0, -1)) # no step at the ends
+    x = torch.cat([first[..., :n_fft//2], y, last], -1).unfold(-1, n_fft, hop)[..., :frames, :]
     return torch.cat([frame_loudness(b, sr) for b in x.split(4096, -2)], -1)
 
 # %% ../nbs/01_encoder.ipynb #f8de6865
@@ -228,7 +230,6 @@ class _Heard(NamedTuple):
 
 def _hear(x, step, outside, model): # windows, samples per frame, mask of bins out of range → _Heard
     "Ask network and comb about some windows."
-    x = without_rumble(x, crepe_sr)
     p, s = posterior(x, model), salience(x)
     evidence = log_evidence(p, s).masked_fill_(outside, -30.)
     return _Heard(*(v.numpy() for v in (p, s, evidence, energy_centroid(x)/step)), *read_clues(x))
@@ -329,6 +330,7 @@ def pitch_stream(
     trusted: float=.25,           # periodicity from which f0 is kept
 ) -> tuple[Tensor, Tensor]: # f0 in Hz (frames,); periodicity 0…1 (frames,)
     "Track the pitch of a signal of any length, in bounded memory; f0 glides through what is not voiced."
+    blocks = remove_rumble(blocks, crepe_sr)
     if hum: blocks = dehum(blocks, crepe_sr, found=found)
     f0, per = (torch.from_numpy(v).float() for v in find_tracker(tracker)(blocks, step, fmin, fmax))
     return interpolate_unvoiced(f0, per >= trusted), per
@@ -368,70 +370,17 @@ def encode(
     "Measure pitch, periodicity and loudness of a sound."
     with torch.no_grad(): return Features(*pitch(y, sr, hop, tracker, **kwargs), loudness(y, sr, hop))
 
-# %% ../nbs/01_encoder.ipynb #c0b54188
-def _best_comb(S): # magnitudes (looks, n_fft/2 + 1) → its salience (looks,), its frequency in Hz (looks, 1)
-    "Find the pitch whose comb fits best, between 70 and 1100 Hz."
-    share = S/S.sum(1, keepdim=True).clamp(min=1e-9)
-    fit = share.sqrt() @ comb_kernels(2*S.shape[1] - 2)
-    best, i = fit.masked_fill(torch.from_numpy((bin_hz <= 70) | (bin_hz >= 1100)), 0).max(1)
-    return best, torch.from_numpy(bin_hz).float()[i][:, None]
-
-# %% ../nbs/01_encoder.ipynb #ddd4e60d
-def second_voice(
-    y: np.ndarray,  # (samples,) at 16 kHz
-    step: int=1600, # samples from look to look
-    n: int=2048,    # samples in a window
-) -> tuple[int, int]: # looks in which there is a voice; looks in which there are two
-    "Count where a second pitch is left when the first and its partials are removed."
-    x = torch.cat([torch.zeros(0, n), *framed([y], n, step)])
-    if not len(x): return 0, 0
-    S = torch.fft.rfft(x*torch.hann_window(n)).abs()
-    f = torch.arange(n//2 + 1)*crepe_sr/n
-    first, f1 = _best_comb(S)
-    to_partial = (f/f1 - (f/f1).round()).abs()*f1 # Hz
-    left = S.masked_fill((to_partial < (.03*f).clamp(20, 60)) & (f > f1/2), 0)
-    second, _ = _best_comb(left)
-    sung = (first > .25) & (x.std(1) > .03*x.std(1).max())
-    two = sung & (second > .3) & (left.square().sum(1) > .05*S.square().sum(1))
-    return int(sung.sum()), int(two.sum())
-
-# %% ../nbs/01_encoder.ipynb #67b281e6
-class Recording(NamedTuple):
-    "What is worth knowing of a recording itself."
-    samples: int         # at the rate of the features
-    seconds: float
-    clipped: int         # samples inside flat tops at full scale
-    hum_hz: float|None   # mains hum that was taken out; `None` if there was none
-    hum_db: float|None   # level of its strongest line
-    two_voices: float    # share of the sung part in which a second pitch sounds
-    warnings: tuple[str, ...]=() # sentences about the file and the sound
-
-# %% ../nbs/01_encoder.ipynb #243d1d18
-class _Inspector:
-    "Notes what is wrong with a recording while it is read."
-    def __init__(self, audio, progress):
-        self.rate, self.expected, self.progress = audio.rate, audio.frames, progress
-        self.warnings = []
-        self.n, self.clipped, self.hums, self.looks = 0, 0, [], np.zeros(2, int)
-        self.full = np.zeros((0, 1), bool)
-
-    def decoded(self, x): # (samples, channels), at the file's own rate
-        full = np.abs(x) >= .999
-        if self.n: full = np.concatenate([self.full, full])
-        self.full = full[-2:] # a flat top may go on in the next block
-        self.clipped += int((full[2:] & full[1:-1] & full[:-2]).any(1).sum())
-        self.n += len(x)
-        if self.progress and self.expected: self.progress(min(1., self.n/self.expected))
-
-    def heard(self, x): # (samples,) at 16 kHz
-        self.looks += second_voice(x)
-
-    def recording(self, sr): # → Recording
-        hz, db = max(self.hums, key=lambda h: h[1], default=(None, None))
-        return Recording(round(self.n*sr/self.rate), self.n/self.rate, self.clipped,
-                         hz and round(float(hz), 2), db and round(float(db), 1),
-                         round(float(self.looks[1]/max(1, self.looks[0])), 2),
-                         tuple(self.warnings))
+# %% ../nbs/01_encoder.ipynb #0e0b52ec
+def _hold_ends(
+    blocks: Iterable[np.ndarray],
+    n: int, # samples
+) -> Iterator[np.ndarray]:
+    "Repeat the first and the last sample of a signal n times."
+    x = None
+    for block in blocks:
+        if x is None: yield np.full(n, block[0], np.float32)
+        yield (x := block)
+    if x is not None: yield np.full(n, x[-1], np.float32)
 
 # %% ../nbs/01_encoder.ipynb #fbb3b851
 def encode_file(
@@ -446,11 +395,12 @@ def encode_file(
     "Listen to a recording: decode it once, for its features and for what is wrong with it."
     find_tracker(tracker) # an unknown one is refused before anything is read
     with open_audio(src, rate) as audio:
-        notes, levels = _Inspector(audio, progress), []
+        notes, levels = Inspector(audio, bin_hz, comb_kernels, progress), []
         # blocks of a second, because tee frees them only 57 at a time
         decoded = rechunk(read_blocks(audio, sr, look=notes.decoded, warn=notes.warnings), sr)
         for_pitch, for_loudness = tee(decoded)
-        measured = (frame_loudness(x, sr) for x in framed(for_loudness, 512, hop))
+        held = -(-256//hop) # frames by which each end is held, as `loudness` does
+        measured = (frame_loudness(x, sr) for x in framed(_hold_ends(for_loudness, held*hop), 512, hop))
         def in_step():
             for x in rechunk(resample_blocks(for_pitch, sr, crepe_sr), 10*crepe_sr):
                 levels.extend(islice(measured, 10))
@@ -458,5 +408,7 @@ def encode_file(
                 yield x
         with torch.no_grad():
             f0, per = pitch_stream(in_step(), hop*crepe_sr/sr, tracker, found=notes.hums, **kwargs)
-            level = torch.cat([*levels, *measured])
+            levels.extend(measured)
+    if not levels: raise ValueError(f'{audio.name} lasts {1000*notes.n/audio.rate:.2f} ms, too short to hear anything in it')
+    level = torch.cat(levels)[held:-held]
     return Features(_fit_frames(f0, len(level)), _fit_frames(per, len(level)), level), notes.recording(sr)
