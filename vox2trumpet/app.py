@@ -222,3 +222,8 @@ def lab(
     button.on_click(click)
     grid = w.GridBox([*knobs.values()], layout=w.Layout(grid_template_columns='26rem 26rem'))
     return w.VBox([w.HBox([voices, own, button]), grid, before, after, drawing, said])
+
+# %% ../nbs/06_app.ipynb #ab96a04c
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.app
+    from vox2trumpet.cli import run_command
+    run_command('transfer')

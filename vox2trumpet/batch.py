@@ -104,3 +104,8 @@ def transfer_files(
         return transfer(sources[0], last, plot, checkpoint, progress=progress, **options)
     if None in map(path_of, files): raise ValueError('- is one voice or one trumpet; it cannot be among many')
     return transfer_many(sources, last, plot, format, checkpoint, progress, **options)
+
+# %% ../nbs/06g_batch.ipynb #bd15eb57
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.batch
+    from vox2trumpet.cli import run_command
+    run_command('transfer')

@@ -340,3 +340,8 @@ def hub_datasets(
     stream = HubCrops(repo_id, seed=seed, rank=rank, world=world)
     n = max(1, round((1 - hold_out)*stats['minutes']*60/seconds)) # crops in an epoch
     return StreamedCrops(stream, n, size, world, away), held, stats
+
+# %% ../nbs/04c_hub.ipynb #405bb42e
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.hub
+    from vox2trumpet.cli import run_command
+    run_command('push')

@@ -440,3 +440,8 @@ def serve_app(
         try: serve(demo, host, port, max_megabytes, open)
         finally:
             if training: training.stop()
+
+# %% ../nbs/06b_page.ipynb #6d40466c
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.page
+    from vox2trumpet.cli import run_command
+    run_command('app')

@@ -329,3 +329,8 @@ def train(
 if __name__ == '__main__':
     from vox2trumpet.cli import main
     main(['train', *sys.argv[1:]])
+
+# %% ../nbs/05_train.ipynb #52d44d8d
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.train
+    from vox2trumpet.cli import run_command
+    run_command('train')

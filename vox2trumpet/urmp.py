@@ -226,3 +226,8 @@ def download(
     with whole_file(done) as part: part.write_text(json.dumps(report))
     if not keep: path.unlink()
     return report
+
+# %% ../nbs/04a_urmp.ipynb #ce56099c
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.urmp
+    from vox2trumpet.cli import run_command
+    run_command('download')
