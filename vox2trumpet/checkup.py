@@ -18,7 +18,7 @@ from .mapping import instrument_range
 from .checkpoint import load_model
 from .data import prepared, read_features, recording_features, recordings, save_features, sound_suffixes
 from .statistics import statistics, voiced
-from .prepare import conversion_hint, flat_tops, manifest, manifest_path, put_manifest
+from .prepare import flat_tops, manifest, manifest_path, put_manifest
 
 # %% ../nbs/04b_checkup.ipynb #2354c955
 class Finding(NamedTuple):
@@ -218,7 +218,7 @@ def _examine(path, low, high):
         else: record = recording_features(path, 'tiny') | dict(clipping=flat_tops(path))
     except (ValueError, OSError) as e:
         if 'NaN or infinite' in str(e): return [(_first_bad(path), 'NaN or infinity', 'samples that are no numbers', True)], None
-        return [(None, 'unreadable', f'{e}{conversion_hint(path)}', True)], None
+        return [(None, 'unreadable', str(e), True)], None
     found = check_numbers(record)
     if found: return found, None
     found += check_wave(record['audio'].numpy(), record.get('clipping'))
@@ -397,3 +397,8 @@ def look(
     for p in prepared(where): put(features_picture(read_features(p), p.stem), p.stem)
     if where.is_dir(): put(overview(where), 'overview')
     return pictures
+
+# %% ../nbs/04b_checkup.ipynb #0949bd51
+if __name__ == '__main__' and __spec__: # python -m vox2trumpet.checkup
+    from vox2trumpet.cli import run_command
+    run_command('check', 'look')
