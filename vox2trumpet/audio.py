@@ -291,6 +291,7 @@ class _FFmpeg:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+        self.log.close()
 
 # %% ../nbs/00c_audio.ipynb #050e1953
 class Audio:
@@ -514,66 +515,66 @@ def check_sound_path(
         raise ValueError(f"{shown(path)}: unknown kind of audio file {suffix!r} (use {', '.join(writable)})")
     container, depths = writable[suffix]
     if bits is not None and bits not in depths:
-        choices = f"takes {', '.join(map(str, depths))} bits" if depths else 'has no bits to choose'
+        choices = f"takes {' or '.join(map(str, depths))} bits" if depths else 'has no bits to choose'
         raise ValueError(f'{shown(path)}: {suffix[1:]} {choices}, not {bits}')
     return container, depths.get(bits or 16)
 
-# %% ../nbs/00c_audio.ipynb #63b4ea39
-def _mono_blocks(y):
+# %% ../nbs/00c_audio.ipynb #11d798cf
+def _mono_blocks(y, name):
     "Turn a sound into mono float32 blocks; several channels are mixed."
     for block in [y] if isinstance(y, (Tensor, np.ndarray)) else y:
         x = torch.as_tensor(block).detach().cpu().float()
-        if x.ndim == 2 and len(x) > 64:
-            raise ValueError(f'the sound has the shape {tuple(x.shape)}, but channels come first: pass its transpose')
-        if x.ndim > 2: raise ValueError(f'the sound has the shape {tuple(x.shape)}; it must be (samples,) or (channels, samples)')
-        yield (x.mean(0) if x.ndim == 2 else x.reshape(-1)).numpy()
+        if x.ndim not in (1, 2) or x.ndim == 2 and len(x) > 64:
+            raise ValueError(f'{name} cannot be written: the sound has the shape {tuple(x.shape)}; '
+                             'it must be (samples,) or (channels, samples)')
+        if not x.isfinite().all(): raise ValueError(f'{name} cannot be written: the sound has samples that are NaN or infinite')
+        yield (x.mean(0) if x.ndim == 2 else x).numpy()
 
-# %% ../nbs/00c_audio.ipynb #11d798cf
-class _Out(io.RawIOBase):
-    "A file for libsndfile to write to, which remembers why it could not."
+class _Output(io.RawIOBase):
+    "A file for libsndfile to write to, which remembers why that failed."
     def __init__(self, file): self.file, self.error = file, None
-    def seekable(self): return True
     def readable(self): return True
     def writable(self): return True
+    def seekable(self): return True
     def tell(self): return self.file.tell()
     def seek(self, offset, whence=0): return self.file.seek(offset, whence)
     def readinto(self, buffer): return self.file.readinto(buffer)
     def write(self, data):
-        try:
-            if self.error is None: return self.file.write(data)
+        try: return self.file.write(data) if self.error is None else 0
         except OSError as e: self.error = e
         return 0
 
-def _encode(part, raw, peak, sr, container, subtype):
-    "Write float32 samples in a format, turned down by their peak."
+def _encode(part, raw, gain, sr, container, subtype):
+    "Write float32 samples in a format."
     import soundfile as sf
-    with open(part, 'w+b', buffering=0) as file:
-        out = _Out(file)
+    with open(part, 'w+b') as file:
+        output = _Output(file)
         try:
-            with sf.SoundFile(out, 'w', sr, 1, subtype, format=container) as g:
-                while len(x := np.fromfile(raw, np.float32, 2**18)): g.write(x/peak)
+            with sf.SoundFile(output, 'w', sr, 1, subtype, format=container) as sound:
+                while len(x := np.frombuffer(raw.read(2**20), np.float32)): sound.write(x*np.float32(gain))
         except (sf.LibsndfileError, AssertionError):
-            if out.error is None: raise
-        if out.error: raise out.error
+            if output.error is None: raise
+        if output.error: raise output.error
 
 # %% ../nbs/00c_audio.ipynb #fde775d1
 def save_audio(
     path: str|Path,     # .wav, .flac, .ogg or .mp3; '-' writes a WAV to standard output
     y: Tensor|Iterable, # (samples,) or (channels, samples), which are mixed; or an iterable of such blocks
     sr: int=sr,         # samples/s
-    bits: Annotated[int|None, Option(choices=(16, 24, 32), label='Bits', group='Writing')]=None, # of a sample: 16, 24 or 32 (float, wav only)
+    bits: Annotated[int|None, Option(choices=(16, 24, 32), label='Bits', group='Writing')]=None, # of a sample: 16, 24, or 32 for floats (wav only)
 ) -> float: # the gain that was applied: 1, or less if |y| went beyond 1
     "Write a sound, whole or not at all; `ValueError` or `OSError` if that cannot be done."
     import soundfile as sf
     container, subtype = check_sound_path(path, bits)
     with whole_file(path) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
         peak = 1.
-        for x in _mono_blocks(y):
-            if not np.isfinite(x).all():
-                raise ValueError(f'{shown(path)} cannot be written: the sound has samples that are NaN or infinite')
+        for x in _mono_blocks(y, shown(path)):
             peak = max(peak, float(np.abs(x).max(initial=0)))
             raw.write(x.tobytes())
         raw.seek(0)
-        try: _encode(part, raw, peak, sr, container, subtype)
-        except sf.LibsndfileError as e: raise ValueError(f'{shown(path)} cannot be written at {sr} Hz ({e.error_string})') from None
-    return 1/peak
+        gain = 1. if subtype == 'FLOAT' else 1/peak
+        try: _encode(part, raw, gain, sr, container, subtype)
+        except (sf.LibsndfileError, TypeError, OverflowError) as e:
+            reason = getattr(e, 'error_string', e)
+            raise ValueError(f'{shown(path)} cannot be written at {sr} Hz ({reason})') from None
+    return gain

@@ -240,7 +240,8 @@ def look_into_mp3(
     if claimed and claimed > total + 1:
         time, whole = (k*first.samples/first.rate for k in (total, claimed))
         damage.append((time, f'breaks off after {{t}} s of {whole:.2f} s'))
-    if claimed and abs(claimed - n) <= 1 and not damage: return Contents(View(file, end=behind.start) if behind else file, behind=behind)
+    if claimed and abs(claimed - n) <= 1 and not damage: # as it is, without the tags at both ends
+        return Contents(View(file, start=info, end=parts[-1][1]), behind=behind)
     longer = ('longer than its header says: read to the end of the file',) if claimed and claimed < n else ()
     mended = _mp3_again(file, first, info, parts, lost, total)
     delayed = info is None
@@ -254,10 +255,10 @@ def _counting_frame(file, info, first, place, n, size):
         frame[1] |= 1 # no checksum
         frame[2] = 9 << 4 | frame[2] & 0x0c # a bit rate that gives room
         frame = frame.ljust(_mp3_frame(frame).size, b'\0')
-        frame[first.tag:flags + 1] = b'Xing\0\0\0\3'
+        frame[first.tag:flags + 1] = b'Xing\0\0\0\1'
     else: frame = bytearray(read_at(file, info, first.size))
     if frame[flags] & 1: frame[flags + 1:flags + 5] = n.to_bytes(4, 'big')
-    if frame[flags] & 3 == 3: frame[flags + 5:flags + 9] = min(size, 2**32 - 1).to_bytes(4, 'big')
+    if frame[flags] & 3 == 3: frame[flags + 5:flags + 9] = min(first.size + size, 2**32 - 1).to_bytes(4, 'big')
     return bytes(frame)
 
 def _lost_frames(parts, n, claimed):
