@@ -1,0 +1,851 @@
+// The live trumpet: one voice in, one trumpet out, sample by sample.
+//
+// Chapter 06d_live explains each stage and holds this file to the readable form of it. The file needs no library: clang
+// compiles it to engine.wasm (see .ci/engine.py), which Python and browsers run, and it compiles as well for a plug-in.
+// All memory is static. Everything happens 100 times a second, when 160 samples at 16 kHz are complete; what is then
+// rendered lasts until the next time, so the sound does not depend on the size of the blocks in which it is asked for.
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+typedef float f4 __attribute__((vector_size(16)));
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+// ---------------------------------------------------------------------------------------------------- mathematics
+
+static const double pi = 3.14159265358979323846;
+template <class T> static T least(T a, T b) { return a < b ? a : b; }
+template <class T> static T most(T a, T b) { return a > b ? a : b; }
+template <class T> static T within(T x, T low, T high) { return least(most(x, low), high); }
+static f4 load4(const float* p) { f4 v; __builtin_memcpy(&v, p, 16); return v; }
+static void store4(float* p, f4 v) { __builtin_memcpy(p, &v, 16); }
+static double root(double x) { return __builtin_sqrt(x); }
+
+static const double inverse[] = {0, 1, 1/2., 1/3., 1/4., 1/5., 1/6., 1/7., 1/8., 1/9.,
+                                 1/10., 1/11., 1/12., 1/13., 1/14., 1/15., 1/16., 1/17.};
+
+static double exp_(double x) {
+    x = within(x, -700., 700.);
+    double n = __builtin_floor(x*1.4426950408889634 + .5), r = x - n*.6931471805599453, y = 1;
+    for (int k = 11; k > 0; k--) y = 1 + y*r*inverse[k];
+    u64 bits = u64(1023 + (long long)n) << 52;
+    double power;
+    __builtin_memcpy(&power, &bits, 8);
+    return y*power;
+}
+static double log_(double x) {
+    u64 bits;
+    __builtin_memcpy(&bits, &x, 8);
+    int n = int(bits >> 52) - 1023;
+    bits = (bits & 0xfffffffffffffull) | 0x3ff0000000000000ull;
+    __builtin_memcpy(&x, &bits, 8);
+    if (x > 1.4142135623730951) { x /= 2; n++; }
+    double s = (x - 1)/(x + 1), s2 = s*s, y = 0;
+    for (int k = 17; k > 0; k -= 2) y = y*s2 + inverse[k];
+    return 2*s*y + n*.6931471805599453;
+}
+static double exp2_(double x) { return exp_(x*.6931471805599453); }
+static double log2_(double x) { return log_(x)*1.4426950408889634; }
+static double to_db(double power) { return 4.342944819032518*log_(power); }
+static double amplitude(double db) { return exp_(db*.11512925464970229); }
+static double sigmoid(double x) { return 1/(1 + exp_(-x)); }
+static double tanh_(double x) { return 2*sigmoid(2*x) - 1; }
+static double sine(double turns) { // sin(2 pi turns)
+    turns -= __builtin_floor(turns + .5);
+    if (turns > .25) turns = .5 - turns;
+    if (turns < -.25) turns = -.5 - turns;
+    double x = 2*pi*turns, x2 = x*x, y = 1;
+    for (int k = 17; k > 1; k -= 2) y = 1 - y*x2*(inverse[k]*inverse[k-1]);
+    return x*y;
+}
+static double cosine(double turns) { return sine(turns + .25); }
+
+template <int n> static void clear(float (&x)[n]) { for (float& v : x) v = 0; }
+
+// one Fourier transform for all: complex, in place, n a power of two up to 16384
+static const int fft_most = 16384;
+static float turn_re[fft_most/2], turn_im[fft_most/2];
+static void fft(float* re, float* im, int n, bool inverse = false) {
+    for (int i = 1, j = 0; i < n; i++) {
+        int bit = n >> 1;
+        for (; j & bit; bit >>= 1) j ^= bit;
+        j ^= bit;
+        if (i < j) {
+            float a = re[i], b = im[i];
+            re[i] = re[j]; im[i] = im[j];
+            re[j] = a; im[j] = b;
+        }
+    }
+    for (int half = 1; half < n; half *= 2) {
+        int step = fft_most/(2*half);
+        for (int first = 0; first < n; first += 2*half) for (int k = 0; k < half; k++) {
+            float c = turn_re[k*step], s = inverse ? -turn_im[k*step] : turn_im[k*step];
+            float *r0 = re + first + k, *i0 = im + first + k, *r1 = r0 + half, *i1 = i0 + half;
+            float a = *r1*c - *i1*s, b = *r1*s + *i1*c;
+            *r1 = *r0 - a; *i1 = *i0 - b;
+            *r0 += a; *i0 += b;
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------- matrices and weights
+
+// y[r][c] = sum over k of x[r*stride + k] w[k][c]; columns a multiple of 16, rows of 4; x is 0 outside first … last
+static void product(const float* x, int rows, int stride, const float* w, int K, int columns, float* y, int first, int last) {
+    for (int r = 0; r < rows; r += 4) for (int c = 0; c < columns; c += 16) {
+        int begin = most(0, first - (r + 3)*stride), end = least(K, last - r*stride);
+        f4 a[4][4] = {};
+        const float *x0 = x + r*stride, *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;
+        const float* q = w + begin*columns + c;
+        for (int k = begin; k < end; k++, q += columns) {
+            f4 w0 = load4(q), w1 = load4(q + 4), w2 = load4(q + 8), w3 = load4(q + 12);
+            float s0 = x0[k], s1 = x1[k], s2 = x2[k], s3 = x3[k];
+            a[0][0] += w0*s0; a[0][1] += w1*s0; a[0][2] += w2*s0; a[0][3] += w3*s0;
+            a[1][0] += w0*s1; a[1][1] += w1*s1; a[1][2] += w2*s1; a[1][3] += w3*s1;
+            a[2][0] += w0*s2; a[2][1] += w1*s2; a[2][2] += w2*s2; a[2][3] += w3*s2;
+            a[3][0] += w0*s3; a[3][1] += w1*s3; a[3][2] += w2*s3; a[3][3] += w3*s3;
+        }
+        for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) store4(y + (r + i)*columns + c + 4*j, a[i][j]);
+    }
+}
+// y[c] = b[c] + sum over k of x[k] w[k][c]
+static void affine(const float* x, const float* w, const float* b, int K, int columns, float* y) {
+    for (int c = 0; c < columns; c += 16) {
+        f4 a[4];
+        for (int j = 0; j < 4; j++) a[j] = b ? load4(b + c + 4*j) : f4{};
+        const float* q = w + c;
+        for (int k = 0; k < K; k++, q += columns) for (int j = 0; j < 4; j++) a[j] += load4(q + 4*j)*x[k];
+        for (int j = 0; j < 4; j++) store4(y + c + 4*j, a[j]);
+    }
+}
+
+static const int file_most = 12 << 20, arena_most = 6 << 20, hidden_most = 512, layers_most = 3;
+static const int partials_most = 128, bands_most = 129, styles_most = 64, room_most = 16384;
+alignas(16) static unsigned char file[file_most]; // written by the host
+alignas(16) static float arena[arena_most];       // weights as float32
+static int used;
+
+static float* take(int n) { // room for n numbers
+    float* p = arena + used;
+    used += (n + 3) & ~3;
+    return p;
+}
+static float half(u16 h) {
+    u32 sign = u32(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
+    if (!exponent) { float x = float(fraction)/16777216; return sign ? -x : x; }
+    bits = sign | (exponent + 112) << 23 | fraction << 13;
+    float x;
+    __builtin_memcpy(&x, &bits, 4);
+    return x;
+}
+
+// the file: whole numbers, real numbers, tables in float32, tensors in half precision, JSON for the host
+enum { magic = 0x32763276 };
+struct Sizes { int magic, bytes, reals, halves, hidden, layers, partials, bands, styles, style, room, spare[5]; };
+struct Reals { // written by `export_engine`, from the package's own constants
+    float first_cent, cents_per_bin, eps, comb_weight, comb_low, comb_high, fit_a, fit_b, fit_c, low, high;
+    float range_low, range_high, loud10, loud50, loud90, loud99, floor_db, spare[14];
+};
+static Sizes sizes;
+static Reals reals;
+
+struct Layer { int taps, inputs, rows, outputs; const float *w, *b, *scale, *offset; };
+static Layer convolution[6] = {{512, 4, 256, 128}, {64, 128, 128, 16}, {64, 16, 64, 16},
+                               {64, 16, 32, 16}, {64, 16, 16, 32}, {64, 32, 8, 64}};
+struct Gru { const float *wi, *bi, *wh, *bh; };
+static Gru gru[layers_most];
+static const float *classifier_w, *classifier_b, *out_w, *out_b, *room_weights;
+static const float *level_weight, *level_weight_short, *partial_weight, *noise_power; // tables: 257, 129, 4097, bands x bands
+static const u16* next_half;
+
+static const float* tensor(int n) {
+    float* p = take(n);
+    for (int i = 0; i < n; i++) p[i] = half(*next_half++);
+    return p;
+}
+static int padded(int n) { return (n + 15) & ~15; }
+
+// ------------------------------------------------------------------------------------- hearing: pitch and loudness
+
+static const int window = 1024, heard = 768, hop = 160, bins = 360, columns = 368; // bins, padded to a multiple of 16
+static float recent[window];            // the newest samples at 16 kHz
+static float hann_window[window], hann_level[512];
+static float posterior[columns], salience[columns], evidence[columns], bin_hz[columns];
+static float* comb; static int comb_first, comb_rows;
+static float work_re[fft_most], work_im[fft_most];
+alignas(16) static float padded_window[254 + window + 254 + 4], maps[256*128], layer_in[6][(128 + 64)*128];
+static float pitch, periodicity, level; // what was heard: Hz, 0…1, dB
+
+static void make_combs() {
+    static const int primes[] = {1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37};
+    const double step = 16000./2048;
+    comb_first = int(reals.comb_low/step) + 1;
+    comb_rows = int(most(reals.comb_high, 4*reals.high)/step) + 1 - comb_first;
+    comb = take(comb_rows*columns);
+    for (int p = 0; p < columns; p++) {
+        double norm = 0;
+        bin_hz[p] = p < bins ? 10*exp2_((reals.first_cent + double(reals.cents_per_bin)*p)/1200) : 0;
+        double hz = 10*exp2_((double(reals.first_cent) + double(reals.cents_per_bin)*p)/1200);
+        for (int r = 0; r < comb_rows; r++) {
+            double f = (comb_first + r)*step, ratio = f/hz, tooth = 0;
+            for (int prime : primes) {
+                double distance = __builtin_fabs(ratio - prime);
+                tooth += distance < .25 ? 1 : distance < .75 ? .5 : 0;
+            }
+            bool has = p < bins && tooth && f > reals.comb_low && f < most(reals.comb_high, float(4*hz));
+            tooth = has ? tooth*cosine(ratio)/root(f) : 0;
+            comb[r*columns + p] = tooth;
+            norm += tooth > 0 ? tooth*tooth : 0;
+        }
+        for (int r = 0; r < comb_rows && norm > 0; r++) comb[r*columns + p] /= root(norm);
+    }
+}
+
+static bool crepe(const float* x) { // a window of 1024 → posterior; false if it is silent
+    double mean = 0, power = 0;
+    for (int i = 0; i < window; i++) mean += x[i];
+    mean /= window;
+    for (int i = 0; i < window; i++) power += (x[i] - mean)*(x[i] - mean);
+    double deviation = root(power/(window - 1));
+    if (deviation <= 1e-5) {
+        for (float& p : posterior) p = 0;
+        return false;
+    }
+    for (int i = 0; i < window; i++) padded_window[254 + i] = (x[i] - mean)/deviation;
+    const float* from = padded_window;
+    for (int i = 0; i < 6; i++) {
+        Layer& c = convolution[i];
+        int K = i ? c.taps*c.inputs : c.taps, N = c.outputs;
+        int first = i ? 31*c.inputs : 254, length = i ? c.rows*c.inputs : window;
+        product(from, c.rows, i ? c.inputs : 4, c.w, K, N, maps, first, first + length);
+        float* to = layer_in[i] + (i < 5 ? 31*N : 0); // zeros on either side of the next layer's input
+        f4 zero = {};
+        for (int row = 0; row < c.rows/2; row++) for (int n = 0; n < N; n += 4) {
+            f4 b = load4(c.b + n), scale = load4(c.scale + n);
+            f4 u = load4(maps + 2*row*N + n) + b, v = load4(maps + (2*row + 1)*N + n) + b;
+            u = (u > zero ? u : zero)*scale;
+            v = (v > zero ? v : zero)*scale;
+            store4(to + row*N + n, (u > v ? u : v) + load4(c.offset + n));
+        }
+        from = layer_in[i];
+    }
+    affine(from, classifier_w, classifier_b, 256, columns, posterior);
+    for (int p = 0; p < bins; p++) posterior[p] = sigmoid(posterior[p]);
+    return true;
+}
+
+static void fit_combs(const float* x) { // a window of 1024 → salience
+    for (int i = 0; i < 2048; i++) { work_re[i] = i < window ? x[i]*hann_window[i] : 0; work_im[i] = 0; }
+    fft(work_re, work_im, 2048);
+    double sum = 0;
+    for (int i = 0; i <= 1024; i++) sum += work_re[i] = root(work_re[i]*work_re[i] + work_im[i]*work_im[i]);
+    for (int i = 0; i <= 1024; i++) work_re[i] = root(work_re[i]/most(sum, 1e-9));
+    affine(work_re + comb_first, comb, nullptr, comb_rows, columns, salience);
+}
+
+static double level_of(int n, const float* weight) { // A-weighted, of the newest n samples, dB
+    for (int i = 0; i < n; i++) {
+        work_re[i] = recent[window - n + i]*hann_level[i*(512/n)];
+        work_im[i] = 0;
+    }
+    fft(work_re, work_im, n);
+    double power = 0;
+    for (int i = 0; i <= n/2; i++) {
+        double re = work_re[i], im = work_im[i];
+        power += weight[i]*(re*re + im*im);
+    }
+    return to_db(most(power, exp_(reals.floor_db*.23025850929940457)));
+}
+static void measure_level() { // the shorter window hears an attack sooner
+    level = most(level_of(512, level_weight), level_of(256, level_weight_short));
+}
+
+static void weigh_evidence() { // posterior and salience → pitch and periodicity
+    int best = -1;
+    for (int p = 0; p < bins; p++) {
+        bool inside = bin_hz[p] >= reals.low && bin_hz[p] <= reals.high;
+        evidence[p] = inside ? log_(posterior[p] + reals.eps) + reals.comb_weight*most(salience[p], 0.f) : -30;
+        if (best < 0 || evidence[p] > evidence[best]) best = p;
+    }
+    double sum = 0, moment = 0;
+    float p_near = 0, s_near = 0;
+    for (int d = -4; d <= 4; d++) {
+        int p = within(best + d, 0, bins - 1);
+        double weight = exp_(evidence[p] - evidence[best]) + 1e-9;
+        sum += weight;
+        moment += weight*p;
+        p_near = most(p_near, posterior[p]);
+        s_near = most(s_near, salience[p]);
+    }
+    pitch = 10*exp2_((reals.first_cent + reals.cents_per_bin*moment/sum)/1200);
+    periodicity = sigmoid(reals.fit_a + reals.fit_b*log_(p_near + reals.eps) + reals.fit_c*most(s_near, 0.f));
+}
+
+static void hear() { // 160 new samples are in `recent`
+    static float x[window];
+    for (int i = 0; i < window; i++) x[i] = i < heard ? recent[window - heard + i] : 0;
+    measure_level();
+    pitch = 440;
+    periodicity = 0;
+    if (!crepe(x)) return;
+    fit_combs(x);
+    weigh_evidence();
+}
+
+// --------------------------------------------------------------------- deciding: what the network chooses to sound
+
+static int hidden, partials, bands, styles, style, room_on;
+static float memory[layers_most][hidden_most], gate_in[3*hidden_most], gate_hidden[3*hidden_most];
+static float told[2 + styles_most + 16], network_out[256], state_and_style[hidden_most + styles_most + 16];
+static float amplitudes[partials_most], magnitudes[bands_most]; // of this frame
+static float room_power[fft_most/2 + 1];                        // of the room, by frequency up to 8 kHz
+
+static void remember(int layer, const float* x, int inputs) { // one step of a GRU
+    float* h = memory[layer];
+    affine(x, gru[layer].wi, gru[layer].bi, inputs, 3*hidden, gate_in);
+    affine(h, gru[layer].wh, gru[layer].bh, hidden, 3*hidden, gate_hidden);
+    const float *i = gate_in, *g = gate_hidden;
+    for (int k = 0; k < hidden; k++) {
+        double reset = sigmoid(i[k] + g[k]), update = sigmoid(i[hidden + k] + g[hidden + k]);
+        double fresh = tanh_(i[2*hidden + k] + reset*g[2*hidden + k]);
+        h[k] = fresh + update*(h[k] - fresh);
+    }
+}
+
+static double partial_power(double f) { // A-weighting of a partial, as a ratio of powers
+    double at = within(f*4096/8000, 0., 4095.999);
+    int i = int(at);
+    double w = partial_weight[i] + (at - i)*(partial_weight[i + 1] - partial_weight[i]);
+    return room_on && sizes.room ? w*room_power[within(int(f*(fft_most/16000.) + .5), 0, fft_most/2)] : w;
+}
+
+static void decide(float f0, float loudness) { // Hz, dB → amplitudes, magnitudes
+    told[0] = log2_(most(f0, 1.f)/440);
+    told[1] = loudness/20 + 2;
+    for (int s = 0; s < styles; s++) told[2 + s] = s == style;
+    remember(0, told, 2 + styles);
+    for (int l = 1; l < sizes.layers; l++) remember(l, memory[l-1], hidden);
+    for (int k = 0; k < hidden; k++) state_and_style[k] = memory[sizes.layers-1][k];
+    for (int s = 0; s < styles; s++) state_and_style[hidden + s] = s == style;
+    affine(state_and_style, out_w, out_b, hidden + styles, padded(partials + bands), network_out);
+    double sum = 0, power = 1e-12;
+    float top = -1e9f;
+    for (int k = 0; k < partials; k++) if (f0*(k + 1) < 8000) top = most(top, network_out[k]);
+    for (int k = 0; k < partials; k++) sum += amplitudes[k] = f0*(k + 1) < 8000 ? exp_(network_out[k] - top) : 0;
+    for (int k = 0; k < partials; k++) {
+        amplitudes[k] /= sum;
+        if (amplitudes[k]) power += .5*amplitudes[k]*amplitudes[k]*partial_power(f0*(k + 1));
+    }
+    for (int b = 0; b < bands; b++) magnitudes[b] = sigmoid(network_out[partials + b]);
+    for (int a = 0; a < bands; a++) {
+        double row = 0;
+        for (int b = 0; b < bands; b++) row += noise_power[a*bands + b]*magnitudes[b];
+        power += row*magnitudes[a];
+    }
+    double gain = loudness > reals.floor_db ? amplitude(loudness)/root(power) : 0;
+    for (int k = 0; k < partials; k++) amplitudes[k] *= gain;
+    for (int b = 0; b < bands; b++) magnitudes[b] *= gain;
+}
+
+// ------------------------------------------------------------------ sounding: partials, noise, room at any rate
+
+static const int lobes = 12, steps = 512; // of the filter between two rates: half its length, points per sample
+static float filter[lobes*steps + 2];
+static double rate, ratio; // samples/s; samples per sample at 16 kHz
+
+static const int rendered_most = 4096, history = 8192, noise_taps_most = 2*bands_most;
+static float rendered[rendered_most];           // from this hop to the next
+static float now_f0, was_f0, was_amplitudes[partials_most];
+static double phase;                            // cycles
+static float noise_ring[1024], noise_tail[hop + noise_taps_most];
+static float band_filter[noise_taps_most];
+static u32 noise_made;
+static float* noise_basis;
+
+static double filter_at(double t) { // t in samples of the slower rate
+    double at = __builtin_fabs(t)*steps;
+    int i = int(at);
+    return i < lobes*steps ? filter[i] + (at - i)*(filter[i + 1] - filter[i]) : 0;
+}
+static void make_filter() { // a sinc in a Kaiser window; passes up to .9 of the slower rate's Nyquist frequency
+    for (int i = 0; i <= lobes*steps; i++) {
+        double t = double(i)/steps, z = 6*root(most(0., 1 - (t/lobes)*(t/lobes))), bessel = 1, term = 1, whole = 1, w = 1;
+        for (int k = 1; k < 25; k++) { term *= (z/2/k)*(z/2/k); bessel += term; w *= (3./k)*(3./k); whole += w; }
+        double x = .9*t;
+        filter[i] = .9*(i ? sine(x/2)/(pi*x) : 1)*bessel/whole;
+    }
+    filter[lobes*steps] = filter[lobes*steps + 1] = 0;
+}
+
+static u32 scramble(u32 x) { // as `synth.white_noise`
+    x ^= x >> 16; x *= 0x7feb352du;
+    x ^= x >> 15; x *= 0x846ca68bu;
+    return x ^ x >> 16;
+}
+static void make_noise_basis() { // the responses of the bands, in a Hann window
+    int n = 2*(bands - 1);
+    noise_basis = take(bands*bands);
+    for (int t = 0; t < bands - 1; t++) for (int b = 0; b < bands; b++) {
+        double w = cosine(t/(2.*n));
+        noise_basis[t*bands + b] = cosine(double(b)*t/n)*w*w/n*(b && b < bands - 1 ? 2 : 1);
+    }
+}
+static void make_noise() { // 160 samples at 16 kHz, filtered by this frame's bands
+    int side = bands - 2, taps = 2*side + 1;
+    if (bands < 2) return;
+    for (int t = 0; t <= side; t++) {
+        double h = 0;
+        for (int b = 0; b < bands; b++) h += magnitudes[b]*noise_basis[t*bands + b];
+        band_filter[side + t] = band_filter[side - t] = h;
+    }
+    for (int i = 0; i < hop + taps; i++) noise_tail[i] = i < taps ? noise_tail[hop + i] : 0;
+    for (int i = 0; i < hop; i++) {
+        float white = int(scramble(scramble(noise_made + i) ^ scramble(0)))*8.0654915e-10f; // variance 1
+        for (int t = 0; t < taps; t++) noise_tail[i + t] += white*band_filter[t];
+    }
+    for (int i = 0; i < hop; i++) noise_ring[(noise_made + i) & 1023] = noise_tail[i];
+    noise_made += hop;
+}
+
+// the room: what comes back, at the device's rate; the first 256 taps as they stand, the rest as products of spectra
+static const int part = 256, parts_most = 256;
+static float early_reversed[part], part_re[parts_most][2*part], part_im[parts_most][2*part];
+static float past_re[parts_most][2*part], past_im[parts_most][2*part], room_in[2*part], room_tail[part], direct;
+static int parts, room_at, newest;
+
+static void build_room() { // of the style that plays
+    int T = sizes.room;
+    parts = 0;
+    if (!T) return;
+    const float* r = room_weights + style*T;
+    double energy = 1;
+    for (int t = 0; t < fft_most; t++) {
+        work_re[t] = t == 0 ? 1 : t <= T ? r[t-1]*exp_(-5.*t/T) : 0;
+        work_im[t] = 0;
+        if (t) energy += double(work_re[t])*work_re[t];
+    }
+    for (int t = 0; t < fft_most; t++) work_re[t] /= root(energy);
+    direct = work_re[0];
+    double per = rate/16000;
+    int taps = least(int(T*per + 16*most(per, 1.)), part*parts_most);
+    parts = (taps + part - 1)/part;
+    static float response[part*parts_most];
+    for (int n = 0; n < parts*part; n++) { // at the device's rate
+        double sum = 0, at = n/per, reach = lobes*most(1., 1/per);
+        if (rate == 16000) sum = n && n <= T ? work_re[n] : 0;
+        else for (int t = most(1, int(at - reach)); t <= least(T, int(at + reach)); t++)
+            sum += work_re[t]*filter_at((at - t)/most(1., 1/per))/per;
+        response[n] = sum;
+    }
+    fft(work_re, work_im, fft_most);
+    for (int k = 0; k <= fft_most/2; k++) room_power[k] = work_re[k]*work_re[k] + work_im[k]*work_im[k];
+    for (int n = 0; n < part; n++) early_reversed[part - 1 - n] = response[n];
+    for (int p = 1; p < parts; p++) {
+        for (int n = 0; n < 2*part; n++) { part_re[p][n] = n < part ? response[p*part + n] : 0; part_im[p][n] = 0; }
+        fft(part_re[p], part_im[p], 2*part);
+    }
+}
+static float in_room(float x) {
+    float* now = room_in + part + room_at;
+    *now = x;
+    f4 sum = {};
+    for (int n = 0; n < part; n += 4) sum += load4(early_reversed + n)*load4(now - part + 1 + n);
+    float y = direct*x + sum[0] + sum[1] + sum[2] + sum[3] + room_tail[room_at];
+    if (++room_at < part) return y;
+    room_at = 0;
+    newest = (newest + 1) % parts_most;
+    float *re = past_re[newest], *im = past_im[newest];
+    for (int n = 0; n < 2*part; n++) { re[n] = room_in[n]; im[n] = 0; }
+    fft(re, im, 2*part);
+    for (int n = 0; n < 2*part; n++) work_re[n] = work_im[n] = 0;
+    for (int p = 1; p < parts; p++) {
+        float *a = past_re[(newest + parts_most - p + 1) % parts_most], *b = past_im[(newest + parts_most - p + 1) % parts_most];
+        for (int n = 0; n < 2*part; n += 4) {
+            f4 u = load4(a + n), v = load4(b + n), s = load4(part_re[p] + n), t = load4(part_im[p] + n);
+            store4(work_re + n, load4(work_re + n) + u*s - v*t);
+            store4(work_im + n, load4(work_im + n) + u*t + v*s);
+        }
+    }
+    fft(work_re, work_im, 2*part, true);
+    for (int n = 0; n < part; n++) { room_tail[n] = work_re[part + n]/(2*part); room_in[n] = room_in[part + n]; }
+    return y;
+}
+
+// --------------------------------------------------------------- singing: when, in which octave, and how loud to play
+
+struct Histogram { // of what was heard so far; after a minute, older frames count less and less
+    static const int size = 320;
+    float low, step, sum, count[size];
+    void clear(float low_, float step_) {
+        low = low_; step = step_; sum = 0;
+        for (float& c : count) c = 0;
+    }
+    void add(float x) {
+        count[within(int((x - low)/step), 0, size - 1)] += 1;
+        if (++sum < 6000) return;
+        for (float& c : count) c /= 2;
+        sum = 0;
+        for (float c : count) sum += c;
+    }
+    float quantile(double p) const {
+        double target = p*sum, below = 0;
+        int i = 0;
+        while (i < size - 1 && below + count[i] < target) below += count[i++];
+        return low + (i + (target - below)/most(count[i], 1e-6f))*step;
+    }
+};
+static Histogram levels, quiet, notes; // of the singing, dB; of what has no pitch, dB; of the singing, octaves
+
+// the gate
+static float supposed_voice;                     // level of the voice as long as little was heard, dB
+static int sung_frames, sure_frames, hold_frames, since_closed;
+static bool open, sounding;                      // open: a note is on; sounding: this frame is sure
+static bool tail; static float tail_reference, tail_lowest, tail_fell, tail_pitch, before[9]; static int tail_since;
+
+static float voice_level() { return sung_frames > 20 ? levels.quantile(.9) : supposed_voice; }
+static bool in_tail() { // a note has ended and only the room sounds on
+    for (int i = 0; i < 8; i++) before[i] = before[i + 1];
+    before[8] = level;
+    if (tail) {
+        tail_lowest = least(tail_lowest, level);
+        tail_since++;
+        if (level < tail_fell - 3) { tail_fell = level; tail_since = 0; }
+        bool rises = level > tail_lowest + 5, moves = __builtin_fabs(12*log2_(pitch/tail_pitch)) > 1;
+        if (rises || moves || tail_since > 15) { tail = false; tail_reference = level; }
+        return tail;
+    }
+    tail_reference = most(level, tail_reference - .1f);
+    if (level < tail_reference - 18 && level < before[0] - 2) {
+        tail = true;
+        tail_lowest = tail_fell = level;
+        tail_pitch = pitch;
+        tail_since = 0;
+    }
+    return tail;
+}
+static void gate() {
+    float voice = voice_level();
+    if (periodicity < .25) quiet.add(most(level, voice - 70));
+    float noise = quiet.sum > 10 ? quiet.quantile(.1) : voice - 70;
+    bool over = in_tail();
+    bool opens = !over && periodicity > .5 && level > most(noise + 3, voice - 23);
+    bool keeps = !over && periodicity > .25 && level > most(noise + 1, voice - 29);
+    since_closed++;
+    if (open) {
+        sounding = keeps;
+        hold_frames = keeps ? 5 : hold_frames - 1;
+        if (!hold_frames) { open = sounding = false; since_closed = sure_frames = 0; }
+    } else {
+        sounding = false;
+        sure_frames = opens ? sure_frames + 1 : 0;
+        if (sung_frames <= 20 && periodicity > .8 && !opens) supposed_voice -= .1; // a soft microphone
+        if (sure_frames >= (since_closed < 12 ? 1 : 2)) { open = sounding = true; hold_frames = 5; }
+    }
+    if (sounding) { levels.add(level); sung_frames++; }
+}
+
+// what the player may change
+static float transpose, tuning, reference_a4, level_by, octave_wanted;
+static int octave, key_mask;
+static bool automatic, muted, calibrated;
+// what is sung and played
+static float held_pitch, centre, fade, played_f0, played_loudness;
+static int leaping, calibrating;
+static bool was_open;
+
+static double octave_cost(int shift) { // how far the singing lies outside the instrument's range
+    double cost = 0, x = log2_(held_pitch);
+    bool known = notes.sum >= 30;
+    for (int i = 0; i < 19; i++) {
+        double at = (known ? notes.quantile(.05 + .05*i) : x) + shift + transpose/12;
+        cost += most(reals.range_low - at, 0.) + most(at - reals.range_high, 0.);
+    }
+    return cost/19 + .004*(shift < 0 ? -shift : shift);
+}
+static void choose_octave() { // between notes only, and only for something clearly better
+    if (!automatic) { octave = octave_wanted; return; }
+    int best = 0;
+    for (int shift = -4; shift <= 4; shift++) if (octave_cost(shift) < octave_cost(best)) best = shift;
+    if (octave_cost(best) < octave_cost(octave) - (calibrating ? 0 : .02)) octave = best;
+}
+static double tuned(double f) { // pull the centre of a note to the nearest note of the key
+    double semitones = 9 + 12*log2_(f/reference_a4);
+    centre = __builtin_fabs(semitones - centre) > 1 ? semitones : centre + .12*(semitones - centre);
+    if (!tuning || !key_mask) return f;
+    double pull = 0, nearest = 99;
+    for (int n = int(__builtin_floor(centre)) - 6; n < centre + 7; n++) {
+        double away = n - centre, size = __builtin_fabs(away);
+        if (key_mask >> (((n % 12) + 12) % 12) & 1 && size < nearest) { pull = away; nearest = size; }
+    }
+    return f*exp2_(tuning*pull/12);
+}
+static double mapped(double loudness) { // the singer's dynamics, laid over the instrument's
+    double n = levels.sum, prior = calibrated ? 0 : 30;
+    double middle = n ? levels.quantile(.5) : 0, spread = n ? levels.quantile(.9) - levels.quantile(.1) : 0;
+    middle = (n*middle + prior*(supposed_voice - 6))/most(n + prior, 1.);
+    spread = most((n*spread + prior*12)/most(n + prior, 1.), 3.);
+    double slope = within((reals.loud90 - reals.loud10)/spread, .6, 1.5);
+    double y = reals.loud50 + slope*(loudness - middle);
+    return (y > reals.loud99 ? reals.loud99 + 6*tanh_((y - reals.loud99)/6) : y) + level_by;
+}
+static void sing() { // what was heard → what to play
+    gate();
+    if (open && sounding) {
+        bool leap = was_open && __builtin_fabs(log2_(pitch/held_pitch)) > .4;
+        if (leap && !leaping) leaping = 1; // a leap is believed when it lasts
+        else { held_pitch = pitch; leaping = 0; }
+        notes.add(log2_(held_pitch));
+    }
+    if (calibrating && !--calibrating) { calibrated = sung_frames > 30; choose_octave(); }
+    if (open && !was_open) choose_octave();
+    if (!automatic && !open) octave = octave_wanted;
+    was_open = open;
+    fade = open && sounding ? 1 : most(0.f, fade - .2f);
+    played_f0 = tuned(held_pitch*exp2_(octave + transpose/12));
+    bool silent = fade <= 0 || muted || calibrating;
+    played_loudness = silent ? reals.floor_db : mapped(level) + 2*to_db(fade);
+    played_loudness = most(played_loudness, reals.floor_db);
+}
+
+// ------------------------------------------------------------------------------------------------- one hop, rendered
+
+static float input_history[history];
+static long long arrived, resampled; // samples so far: at the device's rate, at 16 kHz
+static int hops, hop_fill, rendered_at, rendered_count;
+static float biased, unbiased, hop_in[hop];
+
+static double noise_at(int n) { // n samples after this hop was complete, from the noise at 16 kHz
+    if (rate == 16000) return noise_ring[(arrived - 1 + n - hop) & 1023];
+    double scale = most(1., 1/ratio), reach = lobes*scale, sum = 0;
+    double at = (arrived - 1 + n)/ratio - hop - 2 - 2*reach; // as new as there is, at any fraction of a hop
+    for (long long t = __builtin_floor(at - reach) + 1; t <= at + reach; t++)
+        sum += noise_ring[t & 1023]*filter_at((at - t)/scale);
+    return sum/scale;
+}
+static void render() { // from the frame before to this one, at the device's rate
+    int count = least(rendered_most, int(rate/100) + 2);
+    double length = rate/100, slope = (now_f0 - was_f0)/rate/length;
+    double highest = most(was_f0, now_f0), nyquist = least(8000., rate/2);
+    int audible = least(partials, int(nyquist/most(highest, 1.)));
+    while (audible > 0 && audible*highest >= nyquist) audible--;
+    for (int n = 0; n < count; n += 4) {
+        float c[4], s[4], share[4];
+        for (int i = 0; i < 4; i++) {
+            double at = n + i + 1, p = phase + at*was_f0/rate + slope*at*(at - 1)/2;
+            c[i] = cosine(p);
+            s[i] = sine(p);
+            share[i] = least(1., (at - 1)/length);
+        }
+        f4 c1 = load4(c), s1 = load4(s), u = load4(share), ck = c1, sk = s1, sum = {};
+        for (int k = 0; k < audible; k++) {
+            sum += (was_amplitudes[k] + (amplitudes[k] - was_amplitudes[k])*u)*sk;
+            f4 next = ck*c1 - sk*s1;
+            sk = sk*c1 + ck*s1;
+            ck = next;
+        }
+        store4(rendered + n, sum);
+    }
+    for (int n = 0; n < count && bands > 1; n++) rendered[n] += noise_at(n);
+    rendered_at = 0;
+    rendered_count = count;
+}
+static void advance() { // the phase, as far as the last hop was played
+    double length = rate/100, at = rendered_at;
+    phase += at*was_f0/rate + (now_f0 - was_f0)/rate/length*at*(at - 1)/2;
+    phase -= __builtin_floor(phase);
+}
+
+static void sound(float f0, float loudness) { // from the frame before to this one
+    advance();
+    bool silent = true;
+    for (int k = 0; k < partials; k++) {
+        was_amplitudes[k] = amplitudes[k];
+        silent = silent && !amplitudes[k];
+    }
+    decide(f0, loudness);
+    was_f0 = silent ? f0 : now_f0; // a note begins at its own pitch
+    now_f0 = f0;
+    make_noise();
+    render();
+}
+static void one_hop() { // 160 samples at 16 kHz are complete
+    for (int i = 0; i < window - hop; i++) recent[i] = recent[i + hop];
+    for (int i = 0; i < hop; i++) recent[window - hop + i] = hop_in[i];
+    hear();
+    sing();
+    sound(played_f0, played_loudness);
+    hops++;
+}
+
+// ------------------------------------------------------------------------------------------------ what hosts call
+
+static const int block_most = 4096;
+static float input_block[block_most], output_block[block_most];
+enum Setting { OCTAVE, AUTOMATIC, TRANSPOSE, TUNING, A4, KEY, STYLE, LEVEL, MUTE, ROOM, CALIBRATE };
+enum Reading { INPUT_LEVEL, INPUT_HZ, PERIODICITY, OPEN, PLAYED_HZ, PLAYED_LEVEL, OCTAVE_NOW, CALIBRATING, HOPS, SOUNDING, STYLE_NOW };
+
+EXPORT unsigned char* weights_file() { return file; }
+EXPORT int weights_most() { return file_most; }
+EXPORT float* input() { return input_block; }
+EXPORT float* output() { return output_block; }
+
+
+static void forget() { // what was heard of this singer
+    levels.clear(-120, .5);
+    quiet.clear(-120, .5);
+    notes.clear(4, 1/32.f); // from 16 Hz, ten octaves
+    supposed_voice = -20;
+    sung_frames = 0;
+    calibrated = false;
+}
+EXPORT void start(double rate_) { // silence, at a rate in samples/s
+    rate = rate_;
+    ratio = rate/16000;
+    arrived = resampled = hops = 0;
+    hop_fill = rendered_at = rendered_count = room_at = newest = 0;
+    noise_made = 0;
+    phase = fade = biased = unbiased = 0;
+    forget();
+    open = sounding = was_open = tail = false;
+    hold_frames = sure_frames = leaping = calibrating = octave = 0;
+    since_closed = 1000;
+    tail_reference = -120;
+    for (float& x : before) x = -120;
+    held_pitch = was_f0 = now_f0 = played_f0 = 440;
+    played_loudness = reals.floor_db;
+    centre = 0;
+    automatic = true; muted = false; room_on = 0; style = sizes.style;
+    transpose = tuning = level_by = 0;
+    reference_a4 = 440; key_mask = 4095;
+    clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail); clear(room_in); clear(room_tail);
+    clear(amplitudes); clear(was_amplitudes); clear(magnitudes); clear(rendered);
+    for (auto& row : memory) clear(row);
+    for (auto& row : past_re) clear(row);
+    for (auto& row : past_im) clear(row);
+    build_room();
+}
+EXPORT void set(int what, float value) {
+    int whole = int(value < 0 ? value - .5f : value + .5f);
+    switch (what) {
+        case OCTAVE: octave_wanted = whole; automatic = false; break;
+        case AUTOMATIC: automatic = whole; break;
+        case TRANSPOSE: transpose = value; break;
+        case TUNING: tuning = value; break;
+        case A4: reference_a4 = value; break;
+        case KEY: key_mask = whole; break;
+        case STYLE: style = within(whole, 0, most(styles - 1, 0)); build_room(); break;
+        case LEVEL: level_by = value; break;
+        case MUTE: muted = whole; break;
+        case ROOM: room_on = whole; break;
+        case CALIBRATE:
+            calibrating = whole; // frames
+            forget();
+            break;
+    }
+}
+EXPORT float get(int what) {
+    switch (what) {
+        case INPUT_LEVEL: return level;
+        case INPUT_HZ: return pitch;
+        case PERIODICITY: return periodicity;
+        case OPEN: return open;
+        case PLAYED_HZ: return played_f0;
+        case PLAYED_LEVEL: return played_loudness;
+        case OCTAVE_NOW: return octave;
+        case CALIBRATING: return calibrating;
+        case HOPS: return hops;
+        case SOUNDING: return sounding;
+        case STYLE_NOW: return style;
+    }
+    return 0;
+}
+
+EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is wrong with it
+    __builtin_memcpy(&sizes, file, sizeof sizes);
+    __builtin_memcpy(&reals, file + sizeof sizes, sizeof reals);
+    hidden = sizes.hidden; partials = sizes.partials; bands = sizes.bands; styles = sizes.styles;
+    if (sizes.magic != magic) return 1;
+    if (sizes.bytes != bytes || bytes > file_most) return 2;
+    if (hidden > hidden_most || hidden % 16 || sizes.layers > layers_most || partials > partials_most ||
+        bands > bands_most || styles > styles_most || sizes.room >= room_most || partials + bands > 256) return 3;
+    for (int k = 0; k < fft_most/2; k++) {
+        turn_re[k] = cosine(double(k)/fft_most);
+        turn_im[k] = -sine(double(k)/fft_most);
+    }
+    for (int i = 0; i < window; i++) hann_window[i] = .5 - .5*cosine(double(i)/window);
+    for (int i = 0; i < 512; i++) hann_level[i] = .5 - .5*cosine(i/512.);
+    used = 0;
+    const unsigned char* at = file + sizeof sizes + sizeof reals;
+    float* tables = take(sizes.reals);
+    __builtin_memcpy(tables, at, 4*sizes.reals);
+    level_weight = tables;
+    level_weight_short = level_weight + 257;
+    partial_weight = level_weight_short + 129;
+    noise_power = partial_weight + 4097;
+    next_half = (const u16*)(at + 4*sizes.reals);
+    for (Layer& c : convolution) {
+        c.w = tensor(c.taps*(c.outputs == 128 ? 1 : c.inputs)*c.outputs);
+        c.b = tensor(c.outputs);
+        c.scale = tensor(c.outputs);
+        c.offset = tensor(c.outputs);
+    }
+    classifier_w = tensor(256*columns);
+    classifier_b = tensor(columns);
+    for (int l = 0; l < sizes.layers; l++) {
+        gru[l].wi = tensor((l ? hidden : 2 + styles)*3*hidden);
+        gru[l].bi = tensor(3*hidden);
+        gru[l].wh = tensor(hidden*3*hidden);
+        gru[l].bh = tensor(3*hidden);
+    }
+    out_w = tensor((hidden + styles)*padded(partials + bands));
+    out_b = tensor(padded(partials + bands));
+    room_weights = tensor(most(styles, 1)*sizes.room);
+    make_combs();
+    make_filter();
+    if (bands > 1) make_noise_basis();
+    start(48000);
+    return 0;
+}
+
+static float at_16k() { // the next sample at 16 kHz, from the device's
+    if (rate == 16000) return input_history[resampled & (history - 1)];
+    double scale = most(ratio, 1.), at = resampled*ratio, sum = 0;
+    long long last = __builtin_floor(at + lobes*scale);
+    for (long long t = most(0ll, (long long)(at - lobes*scale)); t <= last; t++)
+        sum += input_history[t & (history - 1)]*filter_at((at - t)/scale);
+    return sum/scale;
+}
+EXPORT void process(int n) { // n samples in `input`, as many out in `output`
+    double reach = rate == 16000 ? 0 : lobes*most(ratio, 1.);
+    for (int i = 0; i < n; i++) {
+        input_history[arrived++ & (history - 1)] = input_block[i];
+        while (resampled*ratio + reach <= arrived - 1) {
+            float x = at_16k();
+            unbiased = x - biased + .992f*unbiased; // nothing below 20 Hz: microphones have an offset
+            biased = x;
+            hop_in[hop_fill++] = unbiased;
+            resampled++;
+            if (hop_fill == hop) { hop_fill = 0; one_hop(); }
+        }
+        float y = rendered_at < rendered_count ? rendered[rendered_at++] : 0;
+        output_block[i] = room_on && parts ? in_room(y) : y;
+    }
+}
+
+// what the chapter's tests compare with its readable stages
+EXPORT float* probe(int what) {
+    float* all[] = {posterior, salience, evidence, amplitudes, magnitudes, recent, rendered, &pitch, &periodicity, &level};
+    return all[what];
+}
+EXPORT void probe_window() { // the window in `input` → posterior, salience, pitch, periodicity
+    pitch = 440;
+    periodicity = 0;
+    if (!crepe(input_block)) return;
+    fit_combs(input_block);
+    weigh_evidence();
+}
+EXPORT void probe_frame(float f0, float loudness) { // what is chosen and rendered for a frame
+    arrived += int(rate/100);
+    rendered_at = rendered_count ? int(rate/100) : 0;
+    sound(f0, loudness);
+}
