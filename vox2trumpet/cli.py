@@ -79,7 +79,7 @@ def typer_parameter(
     if required and not named: info = typer.Argument(**look)
     else:
         off = f'/--{o.off or "no_" + p.name}' if kind is bool and (p.default or o.off) else ''
-        info = typer.Option(f'--{p.name}{off}', **look)
+        info = typer.Option(f'--{p.name.rstrip("_")}{off}', **look)
     if many: kind = list[kind]
     elif not required and kind is not bool: kind = kind|None
     return inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=Annotated[kind, info])
@@ -344,3 +344,6 @@ def run_command(
     "Run a module's command with what was typed after `python -m`."
     typed = sys.argv[1:]
     main(typed if typed[:1] and typed[0] in names else [names[0], *typed])
+
+# %% ../nbs/06a_cli.ipynb #cc62bc01
+if __name__ == '__main__' and __spec__: main() # python -m vox2trumpet.cli
