@@ -83,13 +83,13 @@ def _strange(pitches, f1): # Hz (pitches,), Hz (looks, 1) → bool, (looks, pitc
     "Mark pitches that are no part of the first voice, and no mains hum."
     def apart(f, cents): return ~((1200*(pitches/f).log2()).abs() < cents)
     mask = torch.ones(len(f1), len(pitches), dtype=torch.bool)
-    for k in (1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3): mask &= apart(k*f1, 45)
-    for k in (1, 2, 3):
+    for k in (1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3): mask &= apart(k*f1, 100 if k == 1 else 45)
+    for k in range(1, 7):
         for mains in (50, 60): mask &= apart(torch.tensor(float(k*mains)), 20)
     return mask & (pitches > 70) & (pitches < 1400)
 
 # %% ../nbs/01e_inspection.ipynb #9f8b384f
-two_voices_from = .1 # share of the sung looks in which a second pitch means a second voice
+two_voices_from = .08 # share of the sung looks in which a second pitch means a second voice
 
 def _spectral_teeth(f, f0, low, high, share): # Hz (bins,), Hz (looks, 1) → bool (looks, bins)
     "Mark what lies near a partial of f0."
@@ -105,7 +105,7 @@ def second_voice(
     x, S = look
     if not len(x): return 0, 0
     f = torch.arange(S.shape[1])*crepe_sr/x.shape[1]
-    first, i = _best(S, combs(2048), (pitches > 70) & (pitches < 1400))
+    first, i = _best(S, combs(2048), pitches > 70)
     f1 = pitches[i][:, None]
     sung = (first > .2) & (x.std(1) > .03*x.std(1).max()) & (_moved(x, i, combs(1024)) <= 2)
     own = _spectral_teeth(f, f1, 20, 60, .03)
@@ -136,7 +136,7 @@ class Falls:
 
     def wet(self) -> bool:
         "Say whether notes ring on for more than a second."
-        if self.counts[0].sum() < 200: return False
+        if self.counts[0].sum() < 100: return False
         shares = self.counts.cumsum(1)/self.counts.sum(1, keepdims=True)
         fast, faster, fastest = (shares < .9).sum(1) # dB that a tenth of the bands exceeds
         return bool(8 < faster < 18 and fast < faster < fastest < 22)

@@ -13,7 +13,8 @@ import numpy as np, soundfile as sf, torch
 from pathlib import Path
 from .core import floor_db, note_name, rechunk
 from .audio import decode_blocks, open_audio
-from .encoder import Features, Recording, loudness
+from .inspection import Recording, two_voices_from
+from .encoder import Features, loudness
 from .mapping import Controls
 from .voicing import Voicing
 
@@ -130,9 +131,9 @@ def warnings_of(
         found.append('nothing sung was found, so nothing is played: '
                      'check that the microphone was on, and sing closer to it')
     if r.clipped:
-        found.append(f'clipped: {r.clipped} samples are at full scale: '
+        found.append(f'clipped: {r.clipped} samples are cut off flat: '
                      'lower the recording level or step back from the microphone')
-    if r.two_voices > .28:
+    if r.two_voices > two_voices_from:
         found.append(f'two voices? a second pitch sounds in {r.two_voices:.0%} of the sung part: '
                      'record one singer alone')
     if background > 1:
