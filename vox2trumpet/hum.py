@@ -263,13 +263,12 @@ def _weighted_power(X, sr): # spectra (windows, bins) → A-weighted power of ea
 def _goes_on(
     line: Line,
     db: np.ndarray,    # level of each bin, (windows, bins)
-    span: int=45,      # windows from the first to the last, at least
     swing: float=2.5,  # dB, median deviation at most
     missing: float=.08, # share of the windows, at most
 ) -> bool:
     "Tell whether a line is steady and without gaps."
     t, bins, level = line.everywhere()
-    if len(t) < span or np.median(np.abs(line.db - np.median(line.db))) > swing: return False
+    if np.median(np.abs(line.db - np.median(line.db))) > swing: return False
     near = np.clip(np.round(bins).astype(int)[:, None] + [-1, 0, 1], 0, db.shape[1] - 1)
     return bool((db[t[:, None], near].max(1) < level - 10).mean() < missing)
 
@@ -317,6 +316,7 @@ def find_machine(
     quiet: float=3.,     # dB of the whole sound over the lines, at most, while they are alone
     loud: float=10.,     # dB over the lines, at least, while somebody sings
     least: int=6,        # windows of either, at least
+    span: int=45,        # windows from a line's first to its last, at least; not for its other pieces
     faintest: float=50., # dB below the loud parts; a fainter tone does no harm
 ) -> Machine|None: # `None` if there is none
     "Find steady tones that are there when nobody sings."
@@ -330,8 +330,10 @@ def find_machine(
     def overlaid(line):
         over = above[line.at[0]:line.at[-1] + 1] > loud
         return over.sum() >= max(least, len(over)//20)
-    proven = [line for line in lines if overlaid(line)]
-    if proven: lines = [line for line in lines if any(_alike(line, p) for p in proven)]
+    long = [line for line in lines if np.ptp(line.at) >= span]
+    proven = [line for line in long if overlaid(line)]
+    lines = [line for line in lines if any(_alike(line, p) for p in proven)] if proven else long
+    if (_above_lines(power, lines) < quiet).sum() < least: return None # other lines, a note's, were needed
     return machine_of(lines, power, bool(proven), sr)
 
 # %% ../nbs/01a_hum.ipynb #ea2183f3
@@ -352,7 +354,10 @@ def machine_sound(
         t, level = t[:, None], margin*10**(db[:, None]/20)
         near = np.clip(np.round(bins).astype(int)[:, None] + np.arange(-reach, reach + 1), 0, X.shape[1] - 1)
         share[t, near] = np.maximum(share[t, near], np.minimum(1, level/amplitude[t, near]))
-    share[_above_lines(machine.power, machine.lines) < quiet] = 1
+    above = _above_lines(machine.power, machine.lines)
+    alone = above < quiet
+    if alone.any(): alone = above < max(quiet, np.median(above[alone]) + 2.5) # some lines may be too faint to be found
+    share[alone] = 1
     half = X.shape[1] - 1
     pieces = np.fft.irfft(X*share)*half
     y = np.zeros((len(pieces) + 1, half))
