@@ -10,7 +10,8 @@ __all__ = ['voice_and_noise_level', 'hysteresis', 'low_hum', 'is_hum', 'median_s
 # %% ../nbs/01b_voicing.ipynb #c2df5055
 import numpy as np
 from typing import Annotated, NamedTuple
-from .core import Option, floor_db, runs
+from .core import floor_db, runs
+from .options import Option
 from .encoder import Features
 from .readings import continues
 
@@ -51,6 +52,7 @@ def low_hum(
         away = np.abs(np.median(cents[a:b]) - mains).min()
         out[a:b] = f0[a:b].max() < lowest and away < near
     return out
+
 
 
 # %% ../nbs/01b_voicing.ipynb #40066b99
@@ -164,6 +166,7 @@ def _accompaniment(
     return np.percentile(heard, 90) if len(heard) >= least else -np.inf
 
 
+
 # %% ../nbs/01b_voicing.ipynb #fcc02539
 def background(
     f0: np.ndarray,     # Hz, (frames,)
@@ -190,6 +193,7 @@ def background(
     most = min(most, np.percentile(calm[voice], 90) - faint)
     for (a, b), top in zip(pieces, tops): out[a:b] |= top < most
     return out
+
 
 
 # %% ../nbs/01b_voicing.ipynb #22fefb7d
@@ -297,24 +301,26 @@ def voicing(
     above: float=0.,    # dB over the noise floor that open the gate; 2 less keep it open; -inf: any level
     depth: float=40.,   # dB under the voice's level that open it; 10 more keep it open; inf: any level
     lowest: float=65.,  # Hz, see `low_hum`; 0: nothing low is hum
+    near: float=15.,    # cents, see `low_hum`; inf: whatever is low is hum
     still: float=3.,    # cents, see `is_hum`; 0: nothing is hum
     tail: float=18.,    # dB, see `reverb_tail`; inf: let rooms sound
     shortest: int=6,    # frames, see `is_click`; 0: nothing is a click
     faint: float=24.,   # dB, see `background`; inf: let all sound
+    louder: float=3.,   # dB, see `background`; -inf: look only near the singing
     bridge: int=8,      # frames, see `consonant`; 0: leave gaps
     leap: float=.4,     # octaves, see `tracking_slip`; inf: believe all
     far: float=1.25,    # octaves, see `far_above`; inf: believe all
 ) -> Voicing:
     "Decide when somebody sings."
     f0, periodicity, level = (curve.numpy() for curve in voice[:3])
-    hum = low_hum(f0, periodicity, lowest) | is_hum(f0, periodicity, still)
+    hum = low_hum(f0, periodicity, lowest, near) | is_hum(f0, periodicity, still)
     without_hum = np.where(hum, 0, periodicity)
     noise_db, voice_db = voice_and_noise_level(without_hum, level)
     opens = level > max(noise_db + above, voice_db - depth)
     keeps = level > max(noise_db + above - 2, voice_db - depth - 10)
     opened = hysteresis((without_hum > pitched) & keeps & ~reverb_tail(level, f0, tail), opens)
     opened &= ~is_click(level, opened, shortest)
-    faint_pieces = background(f0, level, opened, faint)
+    faint_pieces = background(f0, level, opened, faint, louder=louder)
     opened &= ~faint_pieces
     opened |= consonant(opened, bridge)
     slip = tracking_slip(f0, opened, leap) | far_above(f0, level, opened, far, far + .75)
