@@ -104,7 +104,12 @@ def place_for(
         part = Path(folder)/'sound.wav'
         yield part
         if out is None: return
-        with open(part, 'rb') as f: shutil.copyfileobj(f, out if hasattr(out, 'write') else sys.stdout.buffer)
+        target = out if hasattr(out, 'write') else sys.stdout.buffer
+        try:
+            with open(part, 'rb') as f: shutil.copyfileobj(f, target)
+            target.flush()
+        except BrokenPipeError: raise
+        except OSError as e: raise OSError(f'cannot write {"the open file" if target is out else "standard output"}: {e.strerror}') from None
 
 # %% ../nbs/06i_sources.ipynb #5939b489
 def samples_of(
