@@ -269,6 +269,7 @@ commands = dict(
         'cat voice.wav | vox2trumpet transfer - - > trumpet.wav',
         "vox2trumpet transfer voice.wav trumpet.wav --key 'C major' --tuning 1 --articulation 0.5"),
         finish_transfer, more='app:transfer_options'),
+    live=Command('live:live', 'Play', ('vox2trumpet live --in voice.wav --out trumpet.wav',), 'live:finish_live', more='live:live_options'),
     app=Command('page:serve_app', 'Play', ('vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')),
     info=Command('cli:info', 'Play', ('vox2trumpet info', 'vox2trumpet info --json'), indent_tree),
     download=Command('urmp:download', 'Recordings', (
