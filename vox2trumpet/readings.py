@@ -118,8 +118,13 @@ def is_too_high(
     near = F.avg_pool1d(power[:, None], 2*round(reach/width) + 1, 1, round(reach/width))[:, 0]
     near = near.gather(1, at[:, None])[:, 0]*(2*round(reach/width) + 1)
     place = torch.arange(bins)
-    low = torch.where((place*width > 100) & (place < at[:, None]/1.5), power, 0).amax(-1)
-    return (at*width > top) & (near > lone*power.sum(-1)) & (low < below*peak)
+    under = (place*width > 100) & (place < at[:, None]/1.5)
+    low = torch.where(under, power, 0).amax(-1)
+    db = 10*(power + 1e-12*peak[:, None]).log10()
+    usual = (db*under).sum(-1)/under.sum(-1).clamp(min=1) # dB, of what lies below
+    lines = [db.gather(1, ((at[:, None]/k).round().long() + torch.arange(-2, 3)).clamp(min=0)).amax(-1) for k in (2, 3)]
+    partial = torch.stack(lines).amax(0) > usual + 20 # the line is a partial of a pitch below
+    return (at*width > top) & (near > lone*power.sum(-1)) & (low < below*peak) & ~partial
 
 # %% ../nbs/01f_readings.ipynb #d098a324
 def read_clues(
