@@ -15,12 +15,12 @@ from typing import BinaryIO, Iterator, NamedTuple
 class Contents(NamedTuple):
     "What is in a file."
     file: BinaryIO          # to be decoded: the file itself, or one with a mended beginning
-    frames: int|None = None # samples per channel, where they are known better than the decoder knows them
-    delayed: bool = False   # the decoder gives more than those, and the first are too many; otherwise the last
+    frames: int|None = None # samples per channel, where the decoder gives too many
+    delayed: bool = False   # the first of those are too many; otherwise the last
     notes: tuple = ()       # sentences about what was mended, with nothing lost
     damage: tuple = ()      # (seconds, text): what is lost, {t} in it is the time; None: at the end
     gaps: tuple = ()        # (from, to), s: stretches that cannot be decoded
-    claimed: int|None = None       # samples per channel that the header claims, where the decoder does not see it
+    claimed: int|None = None       # samples per channel that the header claims, hidden from the decoder
     seekable: BinaryIO|None = None # where to look for a place behind damage, if not in `file`
     behind: BinaryIO|None = None   # another recording, to be played after this one
 
@@ -31,13 +31,15 @@ def describe_damage(
     "Put places of damage into words; the second part says what was done about it."
     at = [f'{t:.2f} s' for t, text in damage if text == 'is damaged at {t} s']
     if len(at) > 3: at[2:] = [f'{len(at) - 2} more places']
-    if at: yield f"is damaged at {', '.join(at[:-1])}{' and ' if at[1:] else ''}{at[-1]}", ', where silence was put'
+    places = ' and '.join([', '.join(at[:-1])]*(len(at) > 1) + at[-1:])
+    if at: yield f'is damaged at {places}', ', where silence was put'
     for t, text in damage:
-        if text != 'is damaged at {t} s': yield text.replace('{t}', f'{t:.2f}'), ': only what is there was read'
+        if text == 'is damaged at {t} s': continue
+        yield text.replace('{t}', f'{t:.2f}'), ': only what is there was read'
 
 # %% ../nbs/00d_containers.ipynb #06b2465f
 class View(io.RawIOBase):
-    "A file that starts with `head` and goes on with the bytes of another file, from `start` to `end`."
+    "A file that starts with `head` and goes on with a piece of another file."
     def __init__(self, file, head=b'', start=0, end=None):
         last = file.seek(0, 2)
         self.file, self.head, self.start, self.at = file, bytes(head), start, 0
@@ -72,7 +74,7 @@ def read_at(
 # %% ../nbs/00d_containers.ipynb #1b3add37
 _placeholders = 0x7fff_0000 # programs that write to a pipe put a size beyond this
 
-_packed = (b'\2\0', b'\x11\0', b'\x31\0') # ADPCM of Microsoft and of IMA, GSM: whole blocks, the last one filled up
+_packed = (b'\2\0', b'\x11\0', b'\x31\0') # ADPCM, GSM: whole blocks, the last one filled up
 
 def _chunks(file, at, end):
     "Yield (name, start, size) of the chunks of a WAV, also where an odd one was not padded."
@@ -85,12 +87,13 @@ def _chunks(file, at, end):
         if size % 2 and not re.fullmatch(rb'[ -~]{4}', read_at(file, at, 4)): at += 1
 
 def _wav_data(file, end):
-    "Find the format, the place of the samples, their size as claimed, and how many a packed format counts."
+    "Find format, place and claimed size of the samples, and the count of a packed format."
     form, wide, count = b'', 0, None
     for name, at, size in _chunks(file, 12, end):
         if name == b'fmt ': form = read_at(file, at, min(size, 1000))
         if name == b'ds64': wide = struct.unpack('<Q', read_at(file, at + 8, 8).ljust(8, b'\0'))[0]
-        if name == b'fact' and form[:2] in _packed: count = int.from_bytes(read_at(file, at, 4), 'little') or None
+        if name == b'fact' and form[:2] in _packed:
+            count = int.from_bytes(read_at(file, at, 4), 'little') or None
         if name == b'data': return form, at, wide if size == 0xffff_ffff and wide else size, count
     found = read_at(file, 0, 2**16).find(b'data') # behind a chunk whose size was never written
     return form, found + 8 if form and found > 0 else None, 0, None
@@ -109,7 +112,8 @@ def look_into_wav(
     if claimed > there:
         second = max(1, rate*align)
         if claimed < _placeholders and there > 0:
-            return Contents(file, damage=((there/second, f'breaks off after {{t}} s of {claimed/second:.2f} s'),))
+            text = f'breaks off after {{t}} s of {claimed/second:.2f} s'
+            return Contents(file, damage=((there/second, text),))
         return _wav_again(file, form, at)
     rest = there - claimed
     if claimed == 0 and rest >= max(1, align) and not _tidy(file, at, end):
@@ -133,7 +137,8 @@ def _wav_again(file, form, at, note=None):
     wide = n >= 2**32 - 1000
     if wide: chunks = b'ds64' + struct.pack('<IQQQI', 28, n + len(chunks) + 48, n, 0, 0) + chunks
     size, data = (0xffff_ffff, 0xffff_ffff) if wide else (n + len(chunks) + 12, n)
-    head = (b'RF64' if wide else b'RIFF') + struct.pack('<I', size) + b'WAVE' + chunks + b'data' + struct.pack('<I', data)
+    head = (b'RF64' if wide else b'RIFF') + struct.pack('<I', size) + b'WAVE' + chunks
+    head += b'data' + struct.pack('<I', data)
     return Contents(View(file, head, at), notes=(note,) if note else ())
 
 # %% ../nbs/00d_containers.ipynb #cb505595
@@ -164,8 +169,10 @@ def _tag_size(file, at):
     "Return the bytes that a tag takes at this place; 0 if there is none."
     head = read_at(file, at, 32)
     if head[:3] == b'ID3' and len(head) >= 10:
-        return 10 + sum((b & 127) << 7*i for i, b in enumerate(head[9:5:-1])) + 10*(head[5] >> 4 & 1)
-    if head[:8] == b'APETAGEX' and len(head) == 32: return 32*(head[23] >> 5 & 1) + int.from_bytes(head[12:16], 'little')
+        size = sum((b & 127) << 7*i for i, b in enumerate(head[9:5:-1]))
+        return 10 + size + 10*(head[5] >> 4 & 1)
+    if head[:8] == b'APETAGEX' and len(head) == 32:
+        return 32*(head[23] >> 5 & 1) + int.from_bytes(head[12:16], 'little')
     return 128 if head[:3] == b'TAG' else 0
 
 # %% ../nbs/00d_containers.ipynb #06b34043
@@ -180,7 +187,7 @@ def _followed(file, at, frame, end):
     return True
 
 def _next_frame(file, at, kind=None, most=None):
-    "Find the next frame that two more of its kind follow, or the end of the file; None if there is none."
+    "Find the next frame that two more of its kind, or the end, follow; None if there is none."
     end, begin, tries = file.seek(0, 2), at, 0
     while at < end and (most is None or at < begin + most):
         block = read_at(file, at, 2**16)
@@ -195,11 +202,12 @@ def _next_frame(file, at, kind=None, most=None):
     return None
 
 def _mp3_frames(file):
-    "Walk through an MP3: (place, frame) of each frame; (place, bytes) where something else was skipped."
+    "Yield (place, frame) of each frame of an MP3; (place, bytes) where something was skipped."
     end, at, kind = file.seek(0, 2), 0, None
     while at < end:
         frame = _mp3_frame(read_at(file, at, 4))
-        if frame and at + frame.size <= end and kind in (None, frame.kind) and (kind or _followed(file, at, frame, end)):
+        fits = frame and at + frame.size <= end
+        if fits and (frame.kind == kind if kind else _followed(file, at, frame, end)):
             kind = frame.kind
             yield at, frame
             at += frame.size
@@ -242,14 +250,16 @@ def look_into_mp3(
         damage.append((time, f'breaks off after {{t}} s of {whole:.2f} s'))
     if claimed and abs(claimed - n) <= 1 and not damage: # as it is, without the tags at both ends
         return Contents(View(file, start=info, end=parts[-1][1]), behind=behind)
-    longer = ('longer than its header says: read to the end of the file',) if claimed and claimed < n else ()
+    text = 'longer than its header says: read to the end of the file'
+    longer = (text,) if claimed and claimed < n else ()
     mended = _mp3_again(file, first, info, parts, lost, total)
     delayed = info is None
-    return Contents(mended, total*first.samples if delayed else None, delayed, longer, tuple(damage), behind=behind)
+    frames = total*first.samples if delayed else None
+    return Contents(mended, frames, delayed, longer, tuple(damage), behind=behind)
 
 # %% ../nbs/00d_containers.ipynb #a2114edb
 def _counting_frame(file, info, first, place, n, size):
-    "Make the frame that says how many follow: from the one there is, or with the header of a frame of sound."
+    "Make the frame that says how many follow, from the one there is or the header of another."
     frame, flags = bytearray(read_at(file, place if info is None else info, 4)), first.tag + 7
     if info is None:
         frame[1] |= 1 # no checksum
@@ -258,7 +268,8 @@ def _counting_frame(file, info, first, place, n, size):
         frame[first.tag:flags + 1] = b'Xing\0\0\0\1'
     else: frame = bytearray(read_at(file, info, first.size))
     if frame[flags] & 1: frame[flags + 1:flags + 5] = n.to_bytes(4, 'big')
-    if frame[flags] & 3 == 3: frame[flags + 5:flags + 9] = min(first.size + size, 2**32 - 1).to_bytes(4, 'big')
+    size = min(first.size + size, 2**32 - 1)
+    if frame[flags] & 3 == 3: frame[flags + 5:flags + 9] = size.to_bytes(4, 'big')
     return bytes(frame)
 
 def _lost_frames(parts, n, claimed):
@@ -320,7 +331,7 @@ def _ogg_pages(file):
 
 # %% ../nbs/00d_containers.ipynb #f0882dea
 def _ogg_clock(body):
-    "Read from the first page of a stream what its numbers count: (per second, of which are no sound); None for other streams."
+    "Read what the numbers of a stream count: how many a second, how many before the sound."
     if body[:8] == b'OpusHead': return 48_000, int.from_bytes(body[10:12], 'little')
     if body[:7] == b'\1vorbis': return int.from_bytes(body[12:16], 'little') or None, 0
     return None, 0
@@ -336,9 +347,10 @@ def look_into_ogg(
     for at, page in _ogg_pages(file):
         if page is None:
             start = start if lost else last
-            lost = 2 if rate == 48_000 and skip else 1 # behind a gap, libsndfile misplaces the first page of Opus
+            lost = 2 if rate == 48_000 and skip else 1 # libsndfile misplaces Opus' first page behind a gap
             continue
-        (granule, number), begins, body = struct.unpack('<qI', page[6:18]), page[5] & 2, page[27 + page[26]:]
+        granule, number = struct.unpack('<qI', page[6:18])
+        begins, body = page[5] & 2, page[27 + page[26]:]
         if rate is None: (rate, skip), serial = _ogg_clock(body), number
         elif begins and closed: # files were joined
             behind = View(file, start=at)
@@ -366,7 +378,8 @@ def look_into_flac(
     head[21] &= 0xf0
     head[22:26] = bytes(4)
     whole = View(file, start=start)
-    return Contents(View(file, head, start + len(head)), claimed=claimed or None, seekable=whole if claimed else None)
+    blind = View(file, head, start + len(head))
+    return Contents(blind, claimed=claimed or None, seekable=whole if claimed else None)
 
 # %% ../nbs/00d_containers.ipynb #2194687b
 def look_into_caf(
@@ -381,7 +394,8 @@ def look_into_caf(
         if name == b'data':
             if 0 <= size <= end - at - 12: return None
             mended = read_at(file, 0, at + 4) + struct.pack('>q', end - at - 12)
-            return Contents(View(file, mended, len(mended)), damage=((None, 'breaks off after {t} s'),) if size > 0 else ())
+            damage = ((None, 'breaks off after {t} s'),) if size > 0 else ()
+            return Contents(View(file, mended, len(mended)), damage=damage)
         if size < 0 or at + 12 + size > min(end, 2**24): return None
         at += 12 + size
     return None
@@ -407,10 +421,14 @@ def kind_of(
 ) -> str: # such as 'AMR'; empty if unknown
     "Say what a file is that holds no sound, or sound that needs another decoder."
     head = read_at(file, 0, 16)
-    begins = {b'\x1aE\xdf\xa3': 'WebM or Matroska, as browsers record it', b'0&\xb2u': 'Windows Media audio', b'#!AM': 'AMR, as phones record it',
-              b'MThd': 'a MIDI file: notes, and no sound', b'%PDF': 'a PDF, and no sound', b'PK\3\4': 'an archive, and no sound', b'\x89PNG': 'a picture, and no sound',
-              b'\xff\xd8\xff\xe0': 'a picture, and no sound', b'FLV\1': 'Flash video', b'wvpk': 'WavPack', b'MAC ': "Monkey's Audio"}
-    if head[4:8] in (b'ftyp', b'moov', b'mdat', b'wide'): return 'MPEG-4 audio (AAC or ALAC), as phones record it'
+    begins = {
+        b'\x1aE\xdf\xa3': 'WebM or Matroska, as browsers record it', b'0&\xb2u': 'Windows Media audio',
+        b'#!AM': 'AMR, as phones record it', b'FLV\1': 'Flash video', b'wvpk': 'WavPack',
+        b'MAC ': "Monkey's Audio", b'MThd': 'a MIDI file: notes, and no sound',
+        b'%PDF': 'a PDF, and no sound', b'PK\3\4': 'an archive, and no sound',
+        b'\x89PNG': 'a picture, and no sound', b'\xff\xd8\xff\xe0': 'a picture, and no sound'}
+    if head[4:8] in (b'ftyp', b'moov', b'mdat', b'wide'):
+        return 'MPEG-4 audio (AAC or ALAC), as phones record it'
     if head[:2] in (b'\xff\xf1', b'\xff\xf9'): return 'AAC'
     if head[:5].lower() in (b'<html', b'<!doc', b'<?xml'): return 'a web page, and no sound'
     return begins.get(head[:4], '')
