@@ -11,7 +11,8 @@ __all__ = ['measures', 'staircase', 'valleys', 'note_spans', 'note_onset', 'atta
 import numpy as np, torch
 from torch import Tensor
 from typing import Annotated
-from .core import Option, floor_db, runs
+from .core import floor_db, runs
+from .options import Option
 from .mapping import Controls
 
 # %% ../nbs/01d_articulation.ipynb #b1097cf6
