@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from vox2trumpet.app import example_voices, transfer
 from vox2trumpet.checkpoint import load_model
-from vox2trumpet.core import floor_db, load_audio, save_audio, sr
+from vox2trumpet.audio import load_audio, save_audio
+from vox2trumpet.core import floor_db, sr
 from vox2trumpet.encoder import encode_file
 from vox2trumpet.mapping import map_to_instrument
 from vox2trumpet.voicing import voicing

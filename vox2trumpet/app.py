@@ -225,5 +225,5 @@ def lab(
 
 # %% ../nbs/06_app.ipynb #ab96a04c
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.app
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('transfer')

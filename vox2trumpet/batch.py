@@ -107,5 +107,5 @@ def transfer_files(
 
 # %% ../nbs/06g_batch.ipynb #bd15eb57
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.batch
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('transfer')

@@ -584,5 +584,5 @@ def bench(
 
 # %% ../nbs/08_bench.ipynb #4734bd8c
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.bench
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('bench')

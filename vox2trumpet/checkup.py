@@ -400,5 +400,5 @@ def look(
 
 # %% ../nbs/04b_checkup.ipynb #0949bd51
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.checkup
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('check', 'look')

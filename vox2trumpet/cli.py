@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['settings', 'commands', 'cli', 'find', 'docstring', 'first_sentence', 'cli_type', 'parameters_of', 'typer_parameter',
            'typed_value', 'Command', 'progress_bar', 'print_result', 'call_with', 'command_function', 'build_command',
-           'info', 'indent_tree', 'LazyCommands', 'orderly_end', 'main', 'run_command']
+           'info', 'indent_tree', 'LazyCommands', 'orderly_end', 'main']
 
 # %% ../nbs/06a_cli.ipynb #3325d4df
 import ast, inspect, json, os, signal, sys, threading
@@ -337,14 +337,6 @@ def main(
         try: stream.flush()
         except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
-
-# %% ../nbs/06a_cli.ipynb #ddd0576d
-def run_command(
-    *names: str, # of commands, the default first
-):
-    "Run a module's command with what was typed after `python -m`."
-    typed = sys.argv[1:]
-    main(typed if typed[:1] and typed[0] in names else [names[0], *typed])
 
 # %% ../nbs/06a_cli.ipynb #cc62bc01
 if __name__ == '__main__' and __spec__: main() # python -m vox2trumpet.cli

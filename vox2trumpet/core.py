@@ -265,10 +265,3 @@ def one_thread():
         with _lock:
             before = _before.pop()
             torch.set_num_threads(before if depth == 1 else 1)
-
-# %% ../nbs/core.ipynb #782b1202
-def __getattr__(name): # for this round: what moved to `audio` and `options`
-    from vox2trumpet import audio, options
-    for module in (audio, options):
-        if name in module.__all__: return getattr(module, name)
-    raise AttributeError(name)

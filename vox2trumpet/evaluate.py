@@ -12,7 +12,8 @@ __all__ = ['units', 'grid_notes', 'grid_levels', 'load_16k', 'spectral_distance'
 import numpy as np
 from pathlib import Path
 from typing import Annotated, Iterable
-from .core import Option, require, sr
+from .options import Option, require
+from .core import sr
 
 # %% ../nbs/07_evaluate.ipynb #d1774224
 def import_librosa():
@@ -224,7 +225,8 @@ def reconstruct(
     "Play a recording's own pitch and loudness on a model."
     import torch
     from vox2trumpet.encoder import encode
-    from vox2trumpet.core import floor_db, load_audio
+    from vox2trumpet.core import floor_db
+    from vox2trumpet.audio import load_audio
     from vox2trumpet.checkpoint import load_model
     model = model or load_model()
     rate, hop = model.config['sr'], model.config['hop']
@@ -255,7 +257,7 @@ def evaluate(
     import torch
     from tqdm.auto import tqdm
     from vox2trumpet.checkpoint import load_model
-    from vox2trumpet.core import save_audio
+    from vox2trumpet.audio import save_audio
     from vox2trumpet.data import source_of
     ref_dir, librosa = Path(ref_dir), import_librosa()
     if not ref_dir.is_dir(): raise FileNotFoundError(f'{ref_dir}: there is no such folder of recordings')
@@ -353,5 +355,5 @@ def measure_grid(
 
 # %% ../nbs/07_evaluate.ipynb #6e221da4
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.evaluate
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('evaluate')

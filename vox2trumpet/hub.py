@@ -12,7 +12,8 @@ import numpy as np, torch
 from pathlib import Path
 from typing import Iterable, Iterator
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
-from .core import require, sr
+from .options import require
+from .core import sr
 from .data import admissible_starts, cut_crop, performance, prepared, read_features
 from .statistics import statistics
 from .prepare import manifest, manifest_path
@@ -343,5 +344,5 @@ def hub_datasets(
 
 # %% ../nbs/04c_hub.ipynb #405bb42e
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.hub
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('push')

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Option', 'Parameter', 'options_of', 'range_text', 'check_value', 'check_options', 'pick', 'shown', 'error_sentence',
-           'require']
+           'require', 'run_command']
 
 # %% ../nbs/00e_options.ipynb #3da87a3f
-import importlib.util, inspect, math, os
+import importlib.util, inspect, math, os, sys
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -121,3 +121,13 @@ def require(
     "Raise `ValueError` with the line to type if an optional package is not installed."
     missing = [p for p in packages if importlib.util.find_spec(p) is None]
     if missing: raise ValueError(f"{', '.join(missing)} is not installed; type: pip install 'vox2trumpet[{extra}]'")
+
+# %% ../nbs/00e_options.ipynb #3a1ff425
+def run_command(
+    *names: str, # of commands, the default first
+):
+    "Run a module's command with what was typed after `python -m`."
+    from importlib.metadata import entry_points
+    typed = sys.argv[1:]
+    command_line = entry_points(group='console_scripts')['vox2trumpet'].load()
+    command_line(typed if typed[:1] and typed[0] in names else [names[0], *typed])

@@ -443,5 +443,5 @@ def serve_app(
 
 # %% ../nbs/06b_page.ipynb #6d40466c
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.page
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('app')

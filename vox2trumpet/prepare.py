@@ -250,5 +250,5 @@ def merge_shards(
 
 # %% ../nbs/04d_prepare.ipynb #7e11eab6
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.prepare
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('prepare', 'merge')

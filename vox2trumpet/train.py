@@ -332,5 +332,5 @@ if __name__ == '__main__':
 
 # %% ../nbs/05_train.ipynb #52d44d8d
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.train
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('train')

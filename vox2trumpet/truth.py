@@ -17,10 +17,12 @@ from .voicing import voicing
 def examine(
     take: Take,
     tracker: str='crepe-tiny', # one of `encoder.trackers`
+    rules: dict={},            # parameters of `voicing`
+    **kwargs,                  # see `encoder.pitch_stream`
 ) -> dict: # counts, see `score_take`
     "Score what the encoder hears in a take."
-    voice = encode(torch.from_numpy(take.audio), tracker=tracker)
-    gate = voicing(voice, leap=math.inf, far=math.inf).gate
+    voice = encode(torch.from_numpy(take.audio), tracker=tracker, **kwargs)
+    gate = voicing(voice, **(dict(leap=math.inf, far=math.inf) | rules)).gate
     return score_take(take.f0[::hop], voice.f0.numpy(), voice.periodicity.numpy() > .5, gate)
 
 # %% ../nbs/09_truth.ipynb #36430691

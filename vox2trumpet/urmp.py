@@ -229,5 +229,5 @@ def download(
 
 # %% ../nbs/04a_urmp.ipynb #ce56099c
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.urmp
-    from vox2trumpet.cli import run_command
+    from vox2trumpet.options import run_command
     run_command('download')
