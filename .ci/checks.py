@@ -140,7 +140,7 @@ def wheel():
 
 commands = dict(app='app', train='train --data_dir features --hold_out 0 --steps 2 --checkpoint_dir run',
                 evaluate='evaluate --ref_dir recordings --checkpoint run/best.safetensors --pitch_model tiny',
-                swift='transfer "my voice.flac" swift.wav --tracker swift-f0') # in this order: what is trained is evaluated
+                swift='transfer "my voice.flac" swift.wav --tracker swift-f0', live='live --in "my voice.flac" --out live.wav') # in this order: what is trained is evaluated
 
 def cpu_wheels(torch): return '--retries 0 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
 same_length = ("import soundfile as sf; a, b = sf.info('my voice.flac'), sf.info('trumpet.wav'); "
@@ -163,6 +163,7 @@ def main():
     check('nbdev_clean leaves no difference', 'nbdev_clean', 'git diff --exit-code -- nbs')
     check('README.md is the text of index.ipynb', f'"{sys.executable}" .ci/readme.py', 'git diff --exit-code -- README.md')
     check('requirements.txt is that of settings.ini', f'"{sys.executable}" .ci/requirements.py', 'git diff --exit-code -- requirements.txt')
+    check('the live engine is what its sources give', f'"{sys.executable}" .ci/engine.py --check')
     check('installed packages agree', f'"{sys.executable}" -m pip check')
     with ThreadPoolExecutor((os.cpu_count() or 2) + 1) as pool: # one more than there are cores: some wait for a browser or a disk
         jobs = [pool.submit(wheel), pool.submit(docs)]

@@ -4,7 +4,7 @@ python .ci/engine.py           compile (needs clang and lld) and pack
 python .ci/engine.py --check   say whether the files are what the sources give
 """
 from pathlib import Path
-import subprocess, sys, tempfile
+import shutil, subprocess, sys, tempfile
 
 assets = Path(__file__).parents[1]/'vox2trumpet'/'assets'
 flags = """--target=wasm32 -std=c++17 -O3 -msimd128 -mbulk-memory -nostdlib -fno-exceptions -fno-rtti -fvisibility=hidden -ffp-contract=off
@@ -25,6 +25,10 @@ def packed() -> bytes:
 
 files = {'engine.wasm': compiled, 'trumpet.engine': packed}
 if '--check' in sys.argv:
+    said = subprocess.run(['clang++', '--version'], capture_output=True, text=True).stdout if shutil.which('clang++') else 'none'
+    if ' version 14.' not in said or not shutil.which('wasm-ld'):
+        print('the engine is compiled by clang 14 and lld; other versions give other bytes')
+        sys.exit(77)
     old = [name for name, make in files.items() if make() != (assets/name).read_bytes()]
     if old: sys.exit(f'{", ".join(old)}: not what the sources give; run python .ci/engine.py')
 else:
