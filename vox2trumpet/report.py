@@ -140,7 +140,9 @@ def warnings_of(
         found.append(f'{background:.1f} s of something much softer than the voice left out: '
                      'turn the gate off to keep it')
     if r.hum_db is not None and r.hum_db > -70:
-        found.append(f'hum at {r.hum_hz:.0f} Hz, taken out: keep cables away from power supplies')
+        mains = min(abs(r.hum_hz - base*k) for base in (50, 60) for k in (1, 2, 3)) < 1
+        remedy = 'keep cables away from power supplies' if mains else 'switch off fans and other machines'
+        found.append(f'{"hum" if mains else "a steady tone"} at {r.hum_hz:.0f} Hz, taken out: {remedy}')
     elif sung.hum.sum() > 100:
         found.append('hum, and nothing else, where nobody sings: keep cables away from power supplies')
     return found
