@@ -6,7 +6,7 @@ line counts them. A check that cannot be tried here (no npm, say) exits with 77 
 """
 import atexit, os, shutil, signal, subprocess, sys, tempfile, time, venv
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
@@ -64,6 +64,7 @@ def test_notebook(path, flags, log):
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for n in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), n)
+    set_start_method(None, force=True) # what a notebook starts, it starts as anywhere else
     from nbdev.test import nbdev_test
     try: nbdev_test.__wrapped__(path=path, flags=flags, n_workers=0, do_print=True)
     finally: atexit._run_exitfuncs() # of the notebook: a copied process does not run them by itself
