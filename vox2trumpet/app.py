@@ -20,7 +20,7 @@ from .encoder import encode_file
 from .voicing import voicing
 from .mapping import Controls, map_to_instrument
 from .articulation import articulate, articulation_changes
-from .decoder import stream
+from .decoder import Instrument, stream
 from .checkpoint import load_model
 from .report import describe_time, report_caption, report_lines, style_label
 from .report import transfer_picture, warnings_of
@@ -94,7 +94,7 @@ def transfer(
     src,                            # the voice: a file, '-' for standard input, an open file, or samples, (samples,) or (channels, samples)
     out=None,                       # the trumpet: .wav, .flac, .ogg or .mp3, '-' for standard output, or an open file (wav); None: returned as samples
     plot: str|Path|None=None,       # a picture of both: .png, .svg or .pdf
-    checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
+    checkpoint=None,                # a trained model: its file, or an `Instrument`; the bundled trumpet if not given
     sr: Annotated[float|None, Option(1000, 768_000, 'samples/s')]=None, # rate of an array, and of the samples returned; if not given, those have the model's
     with_report: bool=False,        # return samples and report
     progress=None,                  # called with the share done, 0…1, and a word for what is being done
@@ -107,7 +107,7 @@ def transfer(
     check_options(dict(sr=sr), transfer)
     check_options(options, *stages, save_audio)
     check_names(src, out, plot, options.get('bits'))
-    instrument = load_model(checkpoint)
+    instrument = checkpoint if isinstance(checkpoint, Instrument) else load_model(checkpoint)
     instrument.style_one_hot(options.get('style'), instrument.M) # an unknown style is refused here
     rate, hop = instrument.config['sr'], instrument.config['hop']
     bits = options.get('bits') if out is not None else 32

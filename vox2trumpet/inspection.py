@@ -17,9 +17,9 @@ from .readings import is_too_high
 class FlatTops:
     "Counts samples in flat tops of a recording that arrives in pieces."
     def __init__(self):
-        self.tops, self.peak, self.rest = {}, 0., []
+        self.tops, self.peak, self.rest, self.n = {}, 0., [], 0 # tops: value → how many, their samples, the first sample
 
-    def _count(self, x): # (samples,) of one channel → how many of the last belong to what may go on
+    def _count(self, x, start): # (samples,) of one channel, where they begin → how many of the last belong to what may go on
         "Count the flat tops that end in a stretch."
         edges = np.flatnonzero(np.diff(np.concatenate([[False], x[1:] == x[:-1], [False]])))
         first, last = edges[::2], edges[1::2] # samples of each run of equal ones
@@ -30,8 +30,9 @@ class FlatTops:
         for a, b, v in zip(first[high], last[high], value[high].tolist()):
             step = max(v - abs(x[a-1]) if a else 0, v - abs(x[b+1]))
             if step <= .005*v: continue
-            tops, samples = self.tops.get(v, (0, 0))
-            self.tops[v] = tops + 1, samples + int(b - a) + 1
+            at = start + int(a)
+            tops, samples, begun = self.tops.get(v, (0, 0, at))
+            self.tops[v] = tops + 1, samples + int(b - a) + 1, min(begun, at)
         return len(x) - first[-1] + 1 if open_end else 2
 
     def push(self,
@@ -42,13 +43,20 @@ class FlatTops:
         self.rest = self.rest or [x[:0, c] for c in range(x.shape[1])]
         for c in range(x.shape[1]):
             whole = np.concatenate([self.rest[c], x[:, c]])
-            self.rest[c] = whole[-min(self._count(whole), 2**16):]
+            self.rest[c] = whole[-min(self._count(whole, self.n - len(self.rest[c])), 2**16):]
+        self.n += len(x)
         if len(self.tops) > 1000: self.tops = {v: n for v, n in self.tops.items() if v > .9*self.peak}
 
+    def found(self) -> tuple[int, int, int]: # how many, their samples, the first sample
+        "Sum up the flat tops near the largest value."
+        high = [found for value, found in self.tops.items() if value > .9*self.peak and self.peak > .03]
+        counts, samples, begun = zip(*high) if high else ((0,), (0,), (0,))
+        return sum(counts), sum(samples), min(begun)
+
     def clipped(self) -> int: # samples
-        "Count the samples in flat tops near the largest value; a single flat top may be chance."
-        high = [n for value, n in self.tops.items() if value > .9*self.peak and self.peak > .03]
-        return sum(samples for _, samples in high) if sum(n for n, _ in high) > 1 else 0
+        "Count the samples in flat tops; a single flat top may be chance."
+        tops, samples, _ = self.found()
+        return samples if tops > 1 else 0
 
 # %% ../nbs/01e_inspection.ipynb #144267d1
 class Look(NamedTuple):

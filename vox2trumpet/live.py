@@ -60,10 +60,8 @@ def level_weights(
 ) -> np.ndarray: # of each bin's power, (n_fft/2 + 1,)
     "Return the factors whose sum over a windowed spectrum is the A-weighted level (`encoder.frame_loudness`)."
     import torch
-    from vox2trumpet.core import a_weighting, sr
-    w = 10**(a_weighting(torch.fft.rfftfreq(n_fft, 1/sr))/10)
-    w[1:n_fft//2] *= 2
-    return (w/(n_fft*torch.hann_window(n_fft).square().sum())).numpy()
+    from vox2trumpet.encoder import bin_weights
+    return (bin_weights(n_fft)/(n_fft*torch.hann_window(n_fft).square().sum())).numpy()
 
 def engine_tables(
     model, # an `Instrument`

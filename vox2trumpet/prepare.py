@@ -17,7 +17,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, NamedTuple
 from .audio import open_audio
-from .core import hop, part_stem, runs, sr, whole_file
+from .core import hop, part_stem, sr, whole_file
+from .inspection import FlatTops
 from .data import read_features, recording_features, recordings, save_features, source_of
 from .options import error_sentence
 from .statistics import source_gains
@@ -52,17 +53,11 @@ def flat_tops(
     path: str|Path, # an audio file
 ) -> dict: # tops: how many, share: of the samples, time: of the first, s
     "Count the flat tops of a recording, channel by channel."
-    with open_audio(path) as f: peaks = np.max([np.stack([x.max(0), -x.min(0)]) for x in f.blocks()], 0)
-    found, n = [], 0 # peaks: (2, channels); n: frames seen
-    with open_audio(path) as f:
-        for x in f.blocks():
-            for sign, peak in zip((1, -1), peaks):
-                for c in np.flatnonzero(peak > .02):
-                    tops = runs(sign*x[:, c] >= peak[c]*(1 - 1e-5)) + n
-                    found += [(a, b) for a, b in tops.tolist() if b - a >= 3]
-            n += len(x)
-    first = min((a for a, _ in found), default=0)
-    return dict(tops=len(found), share=sum(b - a for a, b in found)/(n*f.channels), time=first/f.rate)
+    flat = FlatTops()
+    with open_audio(path) as audio:
+        for x in audio.blocks(): flat.push(x)
+    tops, samples, first = flat.found()
+    return dict(tops=tops, share=samples/max(1, flat.n*audio.channels), time=first/audio.rate)
 
 # %% ../nbs/04d_prepare.ipynb #d5e85ba3
 class Job(NamedTuple):
