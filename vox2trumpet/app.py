@@ -92,7 +92,7 @@ def full_report(
 # %% ../nbs/06_app.ipynb #12a008f1
 def transfer(
     src,                            # the voice: a file, '-' for standard input, an open file, or samples, (samples,) or (channels, samples)
-    out=None,                       # the trumpet: .wav, .flac, .ogg or .mp3, '-' for standard output, or an open file (wav); None: returned as samples
+    out=None,                       # the trumpet: .wav, .flac, .ogg or .mp3, '-' for standard output, or an open file (wav); None: returned as samples, floats that may go beyond ±1
     plot: str|Path|None=None,       # a picture of both: .png, .svg or .pdf
     checkpoint=None,                # a trained model: its file, or an `Instrument`; the bundled trumpet if not given
     sr: Annotated[float|None, Option(1000, 768_000, 'samples/s')]=None, # rate of an array, and of the samples returned; if not given, those have the model's
