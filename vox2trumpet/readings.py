@@ -38,12 +38,12 @@ def without_rumble(
 
 # %% ../nbs/01f_readings.ipynb #e8b45c7b
 @lru_cache(maxsize=4)
-def _lowpass(sr): # → taps (n,), of half a second
+def _lowpass(sr, size): # → spectrum of half a second of filter, padded to so many samples
     "Make a filter that keeps what is slower than 40 Hz."
     half = sr//4
     t = np.arange(-half, half + 1)
     taps = np.sinc(80*t/sr)*np.hanning(len(t) + 2)[1:-1]
-    return taps/taps.sum()
+    return np.fft.rfft(taps/taps.sum(), size)
 
 def remove_rumble(
     blocks: Iterable[np.ndarray], # audio, in pieces
@@ -51,13 +51,11 @@ def remove_rumble(
     seconds: float=10.,           # length of a stretch
 ) -> Iterator[np.ndarray]:
     "Filter out what is slower than 40 Hz where there is much of it; elsewhere nothing is changed."
-    taps = _lowpass(sr)
-    half, gain, past = len(taps)//2, None, np.zeros(0, np.float32)
+    half, gain, past = sr//4, None, np.zeros(0, np.float32)
     for x, after in pairwise(chain(rechunk(blocks, int(seconds*sr)), [past])):
         whole = np.concatenate([past, x, after[:half]])
         whole = np.pad(whole, (half - len(past), half - len(after[:half])), mode='edge').astype(float)
-        size = 1 << (len(whole) + len(taps)).bit_length()
-        slow = np.fft.irfft(np.fft.rfft(whole, size)*np.fft.rfft(taps, size), size)[2*half:2*half + len(x)]
+        slow = np.fft.irfft(np.fft.rfft(whole)*_lowpass(sr, len(whole)), len(whole))[2*half:] # what wraps around comes before
         share = np.square(slow).mean()/max(1e-20, np.square(whole).mean())
         before, gain = gain, float(np.clip((share - .05)/.05, 0, 1))
         past = np.concatenate([past, x])[-half:]
