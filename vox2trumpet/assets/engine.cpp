@@ -88,6 +88,33 @@ static void fft(float* re, float* im, int n, bool inverse = false) {
     }
 }
 
+// four short transforms at once: n points in the order of `reversed`, n = 128 or 256; two halvings in each pass
+static float turn256_re[128], turn256_im[128];
+static unsigned char reversed128[128], reversed256[256];
+static void fft4(f4* re, f4* im, int n) {
+    int h = 1;
+    if (n == 128) {
+        for (int i = 0; i < n; i += 2) {
+            f4 a = re[i + 1], b = im[i + 1];
+            re[i + 1] = re[i] - a; im[i + 1] = im[i] - b;
+            re[i] += a; im[i] += b;
+        }
+        h = 2;
+    }
+    for (; h < n; h *= 4) for (int k = 0; k < h; k++) {
+        float c1 = turn256_re[128/h*k], s1 = turn256_im[128/h*k], c2 = turn256_re[64/h*k], s2 = turn256_im[64/h*k];
+        for (int first = k; first < n; first += 4*h) {
+            f4 *r = re + first, *i = im + first;
+            f4 ar = r[h]*c1 - i[h]*s1, ai = r[h]*s1 + i[h]*c1, br = r[3*h]*c1 - i[3*h]*s1, bi = r[3*h]*s1 + i[3*h]*c1;
+            f4 cr = r[0] + ar, ci = i[0] + ai, dr = r[0] - ar, di = i[0] - ai;
+            f4 er = r[2*h] + br, ei = i[2*h] + bi, fr = r[2*h] - br, fi = i[2*h] - bi;
+            f4 gr = er*c2 - ei*s2, gi = er*s2 + ei*c2, hr = fr*s2 + fi*c2, hi = fi*s2 - fr*c2;
+            r[0] = cr + gr; i[0] = ci + gi; r[2*h] = cr - gr; i[2*h] = ci - gi;
+            r[h] = dr + hr; i[h] = di + hi; r[3*h] = dr - hr; i[3*h] = di - hi;
+        }
+    }
+}
+
 // ------------------------------------------------------------------------------------------- matrices and weights
 
 // y[r][c] = sum over k of x[r*stride + k] w[k][c]; columns a multiple of 16, rows of 4; x is 0 outside first … last
@@ -108,13 +135,13 @@ static void product(const float* x, int rows, int stride, const float* w, int K,
         for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) store4(y + (r + i)*columns + c + 4*j, a[i][j]);
     }
 }
-// y[c] = b[c] + sum over k of x[k] w[k][c]
+// y[c] = b[c] + sum over k of x[k] w[k][c]; w in tiles of 16 columns
 static void affine(const float* x, const float* w, const float* b, int K, int columns, float* y) {
     for (int c = 0; c < columns; c += 16) {
         f4 a[4];
         for (int j = 0; j < 4; j++) a[j] = b ? load4(b + c + 4*j) : f4{};
-        const float* q = w + c;
-        for (int k = 0; k < K; k++, q += columns) for (int j = 0; j < 4; j++) a[j] += load4(q + 4*j)*x[k];
+        const float* q = w + c*K;
+        for (int k = 0; k < K; k++, q += 16) for (int j = 0; j < 4; j++) a[j] += load4(q + 4*j)*x[k];
         for (int j = 0; j < 4; j++) store4(y + c + 4*j, a[j]);
     }
 }
@@ -164,6 +191,11 @@ static const float* tensor(int n) {
     return p;
 }
 static int padded(int n) { return (n + 15) & ~15; }
+static const float* tiles(int K, int columns) { // of a matrix: 16 columns of all rows, then the next 16
+    float* p = take(K*columns);
+    for (int k = 0; k < K; k++) for (int c = 0; c < columns; c++) p[(c/16*K + k)*16 + c%16] = half(*next_half++);
+    return p;
+}
 
 // ------------------------------------------------------------------------------------- hearing: pitch and loudness
 
@@ -173,7 +205,7 @@ static float hann_window[window], hann_level[512];
 static float posterior[columns], salience[columns], evidence[columns], bin_hz[columns];
 static float* comb; static int comb_first, comb_rows;
 static float work_re[fft_most], work_im[fft_most];
-alignas(16) static float padded_window[254 + window + 254 + 4], maps[256*128], layer_in[6][(128 + 64)*128];
+alignas(16) static float padded_window[254 + window + 258], maps[64*16], layer_in[6][(64 + 64)*32];
 static float pitch, periodicity, level; // what was heard: Hz, 0…1, dB
 
 static void make_combs() {
@@ -194,10 +226,116 @@ static void make_combs() {
             }
             bool has = p < bins && tooth && f > reals.comb_low && f < most(reals.comb_high, float(4*hz));
             tooth = has ? tooth*cosine(ratio)/root(f) : 0;
-            comb[r*columns + p] = tooth;
+            comb[(p/16*comb_rows + r)*16 + p%16] = tooth;
             norm += tooth > 0 ? tooth*tooth : 0;
         }
-        for (int r = 0; r < comb_rows && norm > 0; r++) comb[r*columns + p] /= root(norm);
+        for (int r = 0; r < comb_rows && norm > 0; r++) comb[(p/16*comb_rows + r)*16 + p%16] /= root(norm);
+    }
+}
+
+// The first two layers have nearly all of CREPE's products. A long filter is a product of spectra, and two halves of the
+// rows are transformed as the real and the imaginary part of one signal, so that nothing has to be taken apart.
+static const int bins1 = 129, bins2 = 65;
+static float *spectra1, *spectra2; // of the filters: [channels/4][bins][4 phases][re, im][4], [bins][channels in][out/4][re, im][4]
+alignas(16) static f4 line_re[256], line_im[256];
+alignas(16) static float phases_re[256][4], phases_im[256][4], rows_re[128][128], rows_im[128][128];
+alignas(16) static f4 input2[128/4][128 + 64 + 1]; // of the second layer, 31 zeros before and 33 after
+
+static void make_spectra() {
+    const Layer &a = convolution[0], &b = convolution[1];
+    spectra1 = take(128*bins1*8);
+    spectra2 = take(bins2*128*16*2);
+    for (int q = 0; q < 32; q++) for (int p = 0; p < 4; p++) { // every fourth tap
+        for (int t = 0; t < 256; t++) {
+            line_re[reversed256[t]] = t < 128 ? load4(a.w + (4*t + p)*128 + 4*q)/256 : f4{};
+            line_im[reversed256[t]] = f4{};
+        }
+        fft4(line_re, line_im, 256);
+        for (int f = 0; f < bins1; f++) {
+            store4(spectra1 + ((q*bins1 + f)*4 + p)*8, line_re[f]);
+            store4(spectra1 + ((q*bins1 + f)*4 + p)*8 + 4, -line_im[f]);
+        }
+    }
+    for (int c = 0; c < 128; c++) for (int o = 0; o < 16; o += 4) {
+        for (int t = 0; t < 128; t++) {
+            line_re[reversed128[t]] = t < 64 ? load4(b.w + (t*128 + c)*16 + o)/128 : f4{};
+            line_im[reversed128[t]] = f4{};
+        }
+        fft4(line_re, line_im, 128);
+        for (int f = 0; f < bins2; f++) {
+            store4(spectra2 + (f*128 + c)*32 + 2*o, line_re[f]);
+            store4(spectra2 + (f*128 + c)*32 + 2*o + 4, -line_im[f]);
+        }
+    }
+}
+static f4 pooled(f4 u, f4 v, const Layer& c, int n) { // what follows each convolution
+    f4 zero = {}, b = load4(c.b + n), scale = load4(c.scale + n);
+    u += b;
+    v += b;
+    u = (u > zero ? u : zero)*scale;
+    v = (v > zero ? v : zero)*scale;
+    return (u > v ? u : v) + load4(c.offset + n);
+}
+static void first_layer(const float* x) { // a window with 254 zeros before and 258 after it → input2
+    for (int j = 0; j < 256; j++) {
+        line_re[reversed256[j]] = load4(x + 4*j);
+        line_im[reversed256[j]] = load4(x + 512 + 4*j);
+    }
+    fft4(line_re, line_im, 256);
+    for (int f = 0; f < 256; f++) { store4(phases_re[f], line_re[f]); store4(phases_im[f], line_im[f]); }
+    for (int q = 0; q < 32; q++) {
+        const float* v = spectra1 + q*bins1*32;
+        for (int f = 0; f < bins1; f++, v += 32) {
+            int g = (256 - f) & 255;
+            f4 fr = {}, fi = {}, gr = {}, gi = {};
+            for (int p = 0; p < 4; p++) {
+                f4 r = load4(v + 8*p), i = load4(v + 8*p + 4);
+                float xr = phases_re[f][p], xi = phases_im[f][p], yr = phases_re[g][p], yi = phases_im[g][p];
+                fr += r*xr - i*xi; fi += i*xr + r*xi;
+                gr += r*yr + i*yi; gi += r*yi - i*yr;
+            }
+            line_re[reversed256[f]] = fi; line_im[reversed256[f]] = fr; // parts changed: the transform back
+            line_re[reversed256[g]] = gi; line_im[reversed256[g]] = gr;
+        }
+        fft4(line_re, line_im, 256);
+        for (int j = 0; j < 64; j++) {
+            input2[q][31 + j] = pooled(line_im[2*j], line_im[2*j + 1], convolution[0], 4*q);
+            input2[q][95 + j] = pooled(line_re[2*j], line_re[2*j + 1], convolution[0], 4*q);
+        }
+    }
+}
+static void second_layer(float* to) { // input2 → 64 rows of 16
+    for (int q = 0; q < 32; q++) {
+        for (int j = 0; j < 128; j++) { line_re[reversed128[j]] = input2[q][j]; line_im[reversed128[j]] = input2[q][j + 64]; }
+        fft4(line_re, line_im, 128);
+        for (int f = 0; f < 128; f++) { store4(rows_re[f] + 4*q, line_re[f]); store4(rows_im[f] + 4*q, line_im[f]); }
+    }
+    static f4 out_re[4][128], out_im[4][128];
+    for (int f = 0; f < bins2; f++) {
+        int g = (128 - f) & 127, at = reversed128[f], ag = reversed128[g];
+        for (int o = 0; o < 4; o += 2) {
+            const float* v = spectra2 + f*128*32 + 8*o;
+            f4 fr[2] = {}, fi[2] = {}, gr[2] = {}, gi[2] = {};
+            for (int c = 0; c < 128; c++, v += 32) {
+                float xr = rows_re[f][c], xi = rows_im[f][c], yr = rows_re[g][c], yi = rows_im[g][c];
+                for (int j = 0; j < 2; j++) {
+                    f4 r = load4(v + 8*j), i = load4(v + 8*j + 4);
+                    fr[j] += r*xr - i*xi; fi[j] += i*xr + r*xi;
+                    gr[j] += r*yr + i*yi; gi[j] += r*yi - i*yr;
+                }
+            }
+            for (int j = 0; j < 2; j++) {
+                out_re[o + j][at] = fi[j]; out_im[o + j][at] = fr[j];
+                out_re[o + j][ag] = gi[j]; out_im[o + j][ag] = gr[j];
+            }
+        }
+    }
+    for (int q = 0; q < 4; q++) {
+        fft4(out_re[q], out_im[q], 128);
+        for (int j = 0; j < 32; j++) {
+            store4(to + j*16 + 4*q, pooled(out_im[q][2*j], out_im[q][2*j + 1], convolution[1], 4*q));
+            store4(to + (32 + j)*16 + 4*q, pooled(out_re[q][2*j], out_re[q][2*j + 1], convolution[1], 4*q));
+        }
     }
 }
 
@@ -212,21 +350,16 @@ static bool crepe(const float* x) { // a window of 1024 → posterior; false if 
         return false;
     }
     for (int i = 0; i < window; i++) padded_window[254 + i] = (x[i] - mean)/deviation;
-    const float* from = padded_window;
-    for (int i = 0; i < 6; i++) {
-        Layer& c = convolution[i];
-        int K = i ? c.taps*c.inputs : c.taps, N = c.outputs;
-        int first = i ? 31*c.inputs : 254, length = i ? c.rows*c.inputs : window;
-        product(from, c.rows, i ? c.inputs : 4, c.w, K, N, maps, first, first + length);
+    first_layer(padded_window);
+    second_layer(layer_in[1] + 31*16);
+    const float* from = layer_in[1];
+    for (int i = 2; i < 6; i++) {
+        const Layer& c = convolution[i];
+        int N = c.outputs, first = 31*c.inputs;
+        product(from, c.rows, c.inputs, c.w, c.taps*c.inputs, N, maps, first, first + c.rows*c.inputs);
         float* to = layer_in[i] + (i < 5 ? 31*N : 0); // zeros on either side of the next layer's input
-        f4 zero = {};
-        for (int row = 0; row < c.rows/2; row++) for (int n = 0; n < N; n += 4) {
-            f4 b = load4(c.b + n), scale = load4(c.scale + n);
-            f4 u = load4(maps + 2*row*N + n) + b, v = load4(maps + (2*row + 1)*N + n) + b;
-            u = (u > zero ? u : zero)*scale;
-            v = (v > zero ? v : zero)*scale;
-            store4(to + row*N + n, (u > v ? u : v) + load4(c.offset + n));
-        }
+        for (int row = 0; row < c.rows/2; row++) for (int n = 0; n < N; n += 4)
+            store4(to + row*N + n, pooled(load4(maps + 2*row*N + n), load4(maps + (2*row + 1)*N + n), c, n));
         from = layer_in[i];
     }
     affine(from, classifier_w, classifier_b, 256, columns, posterior);
@@ -316,7 +449,7 @@ static double partial_power(double f) { // A-weighting of a partial, as a ratio 
     double at = within(f*4096/8000, 0., 4095.999);
     int i = int(at);
     double w = partial_weight[i] + (at - i)*(partial_weight[i + 1] - partial_weight[i]);
-    return room_on && sizes.room ? w*room_power[within(int(f*(fft_most/16000.) + .5), 0, fft_most/2)] : w;
+    return room_on ? w*room_power[within(int(f*(fft_most/16000.) + .5), 0, fft_most/2)] : w;
 }
 
 static void decide(float f0, float loudness) { // Hz, dB → amplitudes, magnitudes
@@ -362,6 +495,29 @@ static float band_filter[noise_taps_most];
 static u32 noise_made;
 static float* noise_basis;
 
+// the same filter at points a sample apart, in rows: row p begins p/rows_most of a sample later
+static const int phases_most = 256, taps_most = 24*12 + 8;
+struct Rows {
+    int taps, before; // samples that are added up; how many of them come before the point
+    float row[phases_most + 1][taps_most];
+    void make(double scale); // scale: how much wider the filter is than at one sample per lobe
+    template <class Ring> float at(const Ring& ring, int mask, double point) const {
+        long long whole = __builtin_floor(point);
+        double phase = (point - whole)*phases_most;
+        int p = int(phase);
+        float share = phase - p;
+        const float *a = row[p], *b = row[p + 1];
+        f4 sum = {};
+        long long from = whole - before;
+        for (int t = 0; t < taps; t += 4, from += 4) {
+            f4 x = {ring[from & mask], ring[from + 1 & mask], ring[from + 2 & mask], ring[from + 3 & mask]};
+            sum += x*(load4(a + t) + share*(load4(b + t) - load4(a + t)));
+        }
+        return sum[0] + sum[1] + sum[2] + sum[3];
+    }
+};
+static Rows down, up; // to 16 kHz and from it
+
 static double filter_at(double t) { // t in samples of the slower rate
     double at = __builtin_fabs(t)*steps;
     int i = int(at);
@@ -375,6 +531,13 @@ static void make_filter() { // a sinc in a Kaiser window; passes up to .9 of the
         filter[i] = .9*(i ? sine(x/2)/(pi*x) : 1)*bessel/whole;
     }
     filter[lobes*steps] = filter[lobes*steps + 1] = 0;
+}
+
+void Rows::make(double scale) {
+    before = int(lobes*scale);
+    taps = (2*before + 2 + 3) & ~3;
+    for (int p = 0; p <= phases_most; p++) for (int t = 0; t < taps; t++)
+        row[p][t] = filter_at((t - before - double(p)/phases_most)/scale)/scale;
 }
 
 static u32 scramble(u32 x) { // as `synth.white_noise`
@@ -411,12 +574,11 @@ static void make_noise() { // 160 samples at 16 kHz, filtered by this frame's ba
 static const int part = 256, parts_most = 256;
 static float early_reversed[part], part_re[parts_most][2*part], part_im[parts_most][2*part];
 static float past_re[parts_most][2*part], past_im[parts_most][2*part], room_in[2*part], room_tail[part], direct;
-static int parts, room_at, newest;
+static float room_response[fft_most/2];
+static int parts, parts_ready, room_at, newest;
 
-static void build_room() { // of the style that plays
+static void begin_room() { // of the style that plays: all but what `grow_room` adds
     int T = sizes.room;
-    parts = 0;
-    if (!T) return;
     const float* r = room_weights + style*T;
     double energy = 1;
     for (int t = 0; t < fft_most; t++) {
@@ -425,24 +587,35 @@ static void build_room() { // of the style that plays
         if (t) energy += double(work_re[t])*work_re[t];
     }
     for (int t = 0; t < fft_most; t++) work_re[t] /= root(energy);
-    direct = work_re[0];
-    double per = rate/16000;
-    int taps = least(int(T*per + 16*most(per, 1.)), part*parts_most);
-    parts = (taps + part - 1)/part;
-    static float response[part*parts_most];
-    for (int n = 0; n < parts*part; n++) { // at the device's rate
-        double sum = 0, at = n/per, reach = lobes*most(1., 1/per);
-        if (rate == 16000) sum = n && n <= T ? work_re[n] : 0;
-        else for (int t = most(1, int(at - reach)); t <= least(T, int(at + reach)); t++)
-            sum += work_re[t]*filter_at((at - t)/most(1., 1/per))/per;
-        response[n] = sum;
-    }
+    for (int t = 0; t <= T; t++) room_response[t] = work_re[t];
+    direct = room_response[0];
     fft(work_re, work_im, fft_most);
     for (int k = 0; k <= fft_most/2; k++) room_power[k] = work_re[k]*work_re[k] + work_im[k]*work_im[k];
-    for (int n = 0; n < part; n++) early_reversed[part - 1 - n] = response[n];
-    for (int p = 1; p < parts; p++) {
-        for (int n = 0; n < 2*part; n++) { part_re[p][n] = n < part ? response[p*part + n] : 0; part_im[p][n] = 0; }
-        fft(part_re[p], part_im[p], 2*part);
+    double per = rate/16000;
+    parts = (least(int(T*per + 16*most(per, 1.)), part*parts_most) + part - 1)/part;
+    parts_ready = 0;
+}
+static void enter_room() { // with nothing in it
+    clear(room_in); clear(room_tail);
+    for (auto& row : past_re) clear(row);
+    for (auto& row : past_im) clear(row);
+    room_at = newest = 0;
+    begin_room();
+}
+static void grow_room() { // a few parts in each hop, so that none takes long
+    int T = sizes.room;
+    double per = rate/16000, scale = most(1., 1/per), reach = lobes*scale;
+    for (int once = 0; once < 4 && parts_ready < parts; once++, parts_ready++) {
+        float *re = part_re[parts_ready], *im = part_im[parts_ready];
+        for (int n = 0; n < 2*part; n++) re[n] = im[n] = 0;
+        for (int n = 0; n < part; n++) {
+            double at = (parts_ready*part + n)/per;
+            if (rate == 16000) re[n] = at && at <= T ? room_response[int(at)] : 0;
+            else for (int t = most(1, int(at - reach)); t <= least(T, int(at + reach)); t++)
+                re[n] += room_response[t]*filter_at((at - t)/scale)/per;
+        }
+        if (parts_ready) fft(re, im, 2*part);
+        else for (int n = 0; n < part; n++) early_reversed[part - 1 - n] = re[n];
     }
 }
 static float in_room(float x) {
@@ -458,7 +631,7 @@ static float in_room(float x) {
     for (int n = 0; n < 2*part; n++) { re[n] = room_in[n]; im[n] = 0; }
     fft(re, im, 2*part);
     for (int n = 0; n < 2*part; n++) work_re[n] = work_im[n] = 0;
-    for (int p = 1; p < parts; p++) {
+    for (int p = 1; p < parts_ready; p++) {
         float *a = past_re[(newest + parts_most - p + 1) % parts_most], *b = past_im[(newest + parts_most - p + 1) % parts_most];
         for (int n = 0; n < 2*part; n += 4) {
             f4 u = load4(a + n), v = load4(b + n), s = load4(part_re[p] + n), t = load4(part_im[p] + n);
@@ -614,13 +787,10 @@ static long long arrived, resampled; // samples so far: at the device's rate, at
 static int hops, hop_fill, rendered_at, rendered_count;
 static float biased, unbiased, hop_in[hop];
 
-static double noise_at(int n) { // n samples after this hop was complete, from the noise at 16 kHz
+static float noise_at(int n) { // n samples after this hop was complete, from the noise at 16 kHz
     if (rate == 16000) return noise_ring[(arrived - 1 + n - hop) & 1023];
-    double scale = most(1., 1/ratio), reach = lobes*scale, sum = 0;
-    double at = (arrived - 1 + n)/ratio - hop - 2 - 2*reach; // as new as there is, at any fraction of a hop
-    for (long long t = __builtin_floor(at - reach) + 1; t <= at + reach; t++)
-        sum += noise_ring[t & 1023]*filter_at((at - t)/scale);
-    return sum/scale;
+    double at = (arrived - 1 + n)/ratio - hop - 2 - 2*lobes*most(1., 1/ratio); // as new as there is, at any fraction of a hop
+    return up.at(noise_ring, 1023, at);
 }
 static void render() { // from the frame before to this one, at the device's rate
     int count = least(rendered_most, int(rate/100) + 2);
@@ -671,6 +841,7 @@ static void sound(float f0, float loudness) { // from the frame before to this o
 static void one_hop() { // 160 samples at 16 kHz are complete
     for (int i = 0; i < window - hop; i++) recent[i] = recent[i + hop];
     for (int i = 0; i < hop; i++) recent[window - hop + i] = hop_in[i];
+    if (room_on) grow_room();
     hear();
     sing();
     sound(played_f0, played_loudness);
@@ -701,8 +872,10 @@ static void forget() { // what was heard of this singer
 EXPORT void start(double rate_) { // silence, at a rate in samples/s
     rate = rate_;
     ratio = rate/16000;
+    down.make(most(ratio, 1.));
+    up.make(most(1., 1/ratio));
     arrived = resampled = hops = 0;
-    hop_fill = rendered_at = rendered_count = room_at = newest = 0;
+    hop_fill = rendered_at = rendered_count = 0;
     noise_made = 0;
     phase = fade = biased = unbiased = 0;
     forget();
@@ -717,12 +890,9 @@ EXPORT void start(double rate_) { // silence, at a rate in samples/s
     automatic = true; muted = false; room_on = 0; style = sizes.style;
     transpose = tuning = level_by = 0;
     reference_a4 = 440; key_mask = 4095;
-    clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail); clear(room_in); clear(room_tail);
+    clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail);
     clear(amplitudes); clear(was_amplitudes); clear(magnitudes); clear(rendered);
     for (auto& row : memory) clear(row);
-    for (auto& row : past_re) clear(row);
-    for (auto& row : past_im) clear(row);
-    build_room();
 }
 EXPORT void set(int what, float value) {
     int whole = int(value < 0 ? value - .5f : value + .5f);
@@ -733,10 +903,16 @@ EXPORT void set(int what, float value) {
         case TUNING: tuning = value; break;
         case A4: reference_a4 = value; break;
         case KEY: key_mask = whole; break;
-        case STYLE: style = within(whole, 0, most(styles - 1, 0)); build_room(); break;
+        case STYLE:
+            style = within(whole, 0, most(styles - 1, 0));
+            if (room_on) begin_room();
+            break;
         case LEVEL: level_by = value; break;
         case MUTE: muted = whole; break;
-        case ROOM: room_on = whole; break;
+        case ROOM:
+            if (whole && !room_on && sizes.room) enter_room();
+            room_on = whole && sizes.room;
+            break;
         case CALIBRATE:
             calibrating = whole; // frames
             forget();
@@ -772,6 +948,13 @@ EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is w
         turn_re[k] = cosine(double(k)/fft_most);
         turn_im[k] = -sine(double(k)/fft_most);
     }
+    for (int k = 0; k < 128; k++) { turn256_re[k] = turn_re[k*64]; turn256_im[k] = turn_im[k*64]; }
+    for (int k = 0; k < 256; k++) {
+        int r = 0;
+        for (int bit = 0; bit < 8; bit++) r |= (k >> bit & 1) << (7 - bit);
+        reversed256[k] = r;
+        reversed128[k/2] = k & 1 ? reversed128[k/2] : r;
+    }
     for (int i = 0; i < window; i++) hann_window[i] = .5 - .5*cosine(double(i)/window);
     for (int i = 0; i < 512; i++) hann_level[i] = .5 - .5*cosine(i/512.);
     used = 0;
@@ -789,17 +972,18 @@ EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is w
         c.scale = tensor(c.outputs);
         c.offset = tensor(c.outputs);
     }
-    classifier_w = tensor(256*columns);
+    classifier_w = tiles(256, columns);
     classifier_b = tensor(columns);
     for (int l = 0; l < sizes.layers; l++) {
-        gru[l].wi = tensor((l ? hidden : 2 + styles)*3*hidden);
+        gru[l].wi = tiles(l ? hidden : 2 + styles, 3*hidden);
         gru[l].bi = tensor(3*hidden);
-        gru[l].wh = tensor(hidden*3*hidden);
+        gru[l].wh = tiles(hidden, 3*hidden);
         gru[l].bh = tensor(3*hidden);
     }
-    out_w = tensor((hidden + styles)*padded(partials + bands));
+    out_w = tiles(hidden + styles, padded(partials + bands));
     out_b = tensor(padded(partials + bands));
     room_weights = tensor(most(styles, 1)*sizes.room);
+    make_spectra();
     make_combs();
     make_filter();
     if (bands > 1) make_noise_basis();
@@ -809,11 +993,7 @@ EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is w
 
 static float at_16k() { // the next sample at 16 kHz, from the device's
     if (rate == 16000) return input_history[resampled & (history - 1)];
-    double scale = most(ratio, 1.), at = resampled*ratio, sum = 0;
-    long long last = __builtin_floor(at + lobes*scale);
-    for (long long t = most(0ll, (long long)(at - lobes*scale)); t <= last; t++)
-        sum += input_history[t & (history - 1)]*filter_at((at - t)/scale);
-    return sum/scale;
+    return down.at(input_history, history - 1, resampled*ratio);
 }
 EXPORT void process(int n) { // n samples in `input`, as many out in `output`
     double reach = rate == 16000 ? 0 : lobes*most(ratio, 1.);
@@ -822,13 +1002,14 @@ EXPORT void process(int n) { // n samples in `input`, as many out in `output`
         while (resampled*ratio + reach <= arrived - 1) {
             float x = at_16k();
             unbiased = x - biased + .992f*unbiased; // nothing below 20 Hz: microphones have an offset
+            if (__builtin_fabsf(unbiased) < 1e-12f) unbiased = 0; // smaller numbers are slow
             biased = x;
             hop_in[hop_fill++] = unbiased;
             resampled++;
             if (hop_fill == hop) { hop_fill = 0; one_hop(); }
         }
         float y = rendered_at < rendered_count ? rendered[rendered_at++] : 0;
-        output_block[i] = room_on && parts ? in_room(y) : y;
+        output_block[i] = room_on ? in_room(y) : y;
     }
 }
 
@@ -848,4 +1029,18 @@ EXPORT void probe_frame(float f0, float loudness) { // what is chosen and render
     arrived += int(rate/100);
     rendered_at = rendered_count ? int(rate/100) : 0;
     sound(f0, loudness);
+}
+EXPORT void probe_stage(int what, int times) { // one stage alone, to measure what it costs
+    for (int i = 0; i < times; i++) switch (what) {
+        case 0: for (int k = 0; k < hop; k++) { biased += 1e-20f*at_16k(); resampled++; } resampled -= hop; break;
+        case 1: measure_level(); break;
+        case 2: crepe(recent); break;
+        case 3: fit_combs(recent); break;
+        case 4: weigh_evidence(); break;
+        case 5: sing(); break;
+        case 6: decide(played_f0, played_loudness); break;
+        case 7: make_noise(); break;
+        case 8: render(); break;
+        case 9: for (int k = 0; k < int(rate/100); k++) in_room(rendered[k]); break;
+    }
 }
