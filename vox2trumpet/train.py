@@ -86,7 +86,7 @@ class Run:
         return self.acc.unwrap_model(self.model)
 
     @property
-    def share(self) -> dict: # of the work, for `deal_batches` and the like
+    def share(self) -> dict: # of the work; see `deal_batches` below
         return dict(rank=self.acc.process_index, world=self.acc.num_processes)
 
 # %% ../nbs/05_train.ipynb #0b4c6a00
@@ -107,7 +107,7 @@ def vary(self: Run, batch: dict, items: list) -> Tensor: # noise, (batch, sample
 @patch
 def penalty(self: Run) -> Tensor: # scalar
     "Compute this step's weighted brightness penalty."
-    seed = seed_for(self.settings['seed'], self.at.epoch, self.at.batch, 9)
+    seed = seed_for(self.settings['seed'], self.at.epoch, self.at.batch, 9) # 9: a number of its own for this draw
     low, high = instrument_range(self.net.stats)
     return self.settings['brightness_weight']*brightness_penalty(self.net, seed, low=low, high=high)
 
