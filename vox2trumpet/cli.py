@@ -271,6 +271,7 @@ commands = dict(
         finish_transfer, more='app:transfer_options'),
     live=Command('live:live', 'Play', ('vox2trumpet live --in voice.wav --out trumpet.wav',), 'live:finish_live', more='live:live_options'),
     app=Command('page:serve_app', 'Play', ('vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')),
+    export=Command('export:export', 'Play', ('vox2trumpet export web play',), 'export:finish_export'),
     info=Command('cli:info', 'Play', ('vox2trumpet info', 'vox2trumpet info --json'), indent_tree),
     download=Command('urmp:download', 'Recordings', (
         'vox2trumpet download --archive Dataset.tar.gz --out_dir data/urmp',), finish_download),
