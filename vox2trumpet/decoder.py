@@ -135,7 +135,7 @@ class Instrument(nn.Module):
     "An instrument that plays pitch and loudness."
     def __init__(
         self,
-        config: dict, # a model's configuration, see `check_model`
+        config: dict, # a model's configuration, see [Checkpoints](02a_checkpoint.ipynb)
     ):
         super().__init__()
         self.config = c = dict(config)
@@ -204,7 +204,7 @@ def breath_magnitudes(
     breath: Tensor, # A-weighted, dB, (batch, frames)
     M: Tensor,      # see `noise_power_matrix`, (B, B)
 ) -> Tensor: # noise magnitudes, (batch, frames, B)
-    "Compute the noise magnitudes of air at a given level, falling by 6 dB per octave."
+    "Compute the noise magnitudes of a breath at a given level, falling by 6 dB per octave."
     s = 1/torch.arange(1., len(M) + 1, device=breath.device)
     level = torch.where(breath > floor_db, 10**(breath/20), 0.)
     return level[..., None]*s*((s @ M) @ s).rsqrt()
@@ -219,11 +219,11 @@ def forward(
     state: tuple|None=None,   # returned by the call before
     last: bool=True,  # nothing follows: play the final frame out
     seed: int=0,      # of the noise
-    breath: Tensor|None=None, # level of air beside the note, A-weighted, dB, (batch, frames)
+    breath: Tensor|None=None, # level of the breath beside the note, A-weighted, dB, (batch, frames)
     style: str|Tensor|None=None, # see `style_one_hot`
     room: bool=True,  # with its room, if it has one
 ) -> tuple: # audio (batch, samples), state
-    "Play. Pieces, each given the state of the one before, are the whole."
+    "Play. Pieces that are given the state of the piece before add up to the whole."
     decoder_state, synth_state, past = state or (None, None, None)
     amps, mags, decoder_state = self.controls(f0, loudness, decoder_state, style, room)
     if breath is not None: mags = mags + breath_magnitudes(breath, self.M)

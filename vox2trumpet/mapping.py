@@ -114,7 +114,7 @@ def breath_level(
     voice: Features,  # of one recording
     sung: Voicing,    # of the same
     amount: float=1., # 0: none, 1: as loud beside the notes as it was beside the voice
-    off: float=.25,   # periodicity below which a frame is air
+    off: float=.25,   # periodicity below which a frame is breath
     above: float=8.,  # dB over the noise floor
 ) -> Tensor: # dB, (frames,), `floor_db` where there is none
     "Find the level of breath and consonants."
@@ -178,7 +178,7 @@ class Controls(NamedTuple):
     periodicity: Tensor   # 0…1, (frames,)
     loudness: Tensor      # dB, (frames,), `floor_db` where the gate is closed
     gate: Tensor          # 0…1, (frames,)
-    breath: Tensor = None # dB, (frames,): air beside the notes, `floor_db` where there is none
+    breath: Tensor = None # dB, (frames,): breath beside the notes, `floor_db` where there is none
 
 # %% ../nbs/01c_mapping.ipynb #aca01c4b
 def _low_middle_high(f): # the 5th, 50th and 95th percentile, rounded
@@ -205,7 +205,7 @@ def map_to_instrument(
     tuning: Annotated[float|None, Option(0, 1, step=.1, label='In tune', group='Mapping')]=None, # pull notes to equal temperament: 0 as sung, 1 in tune; 1 if only a key is given
     a4: float=None,    # Hz, see `tune`
     key: Annotated[str|None, Option(choices=keys, label='Key', group='Mapping')]=None, # tune to the notes of this key only, such as 'C major' or 'F# minor'
-    breath: Annotated[float, Option(0, 1, step=.1, label='Breath', group='Mapping')]=0., # let breath and consonants through as air: 0 none, 1 all
+    breath: Annotated[float, Option(0, 1, step=.1, label='Breath', group='Mapping')]=0., # let breath and consonants through as noise: 0 none, 1 all
 ) -> tuple[Controls, dict]: # and a report: octave, voice_hz, trumpet_hz, gain_db, …, warnings
     "Move a voice's pitch and loudness to where an instrument plays."
     if octave != 'auto' and octave not in octaves:

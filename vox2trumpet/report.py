@@ -88,7 +88,7 @@ def report_lines(
                  describe_level(r['gain_db'], r['slope'], name), *describe_articulation(r['articulation'])]
         if r['tuning']:
             lines.append(f'Its notes were pulled {r["tuning"]:.0%} of the way to {r["key"] or "equal temperament"}.')
-        if r['breath'] > 0: lines.append(f'Breath and consonants sound as air {r["breath"]:.0%} of the time.')
+        if r['breath'] > 0: lines.append(f'Breath and consonants sound as noise {r["breath"]:.0%} of the time.')
         where = 'in the room of that recording' if r['room'] else 'without reverb'
         if r['style']: lines.append(f'It sounds like {style_label(r["style"])}, {where}.')
     if r['turned_down_db'] > 0:
