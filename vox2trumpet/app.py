@@ -47,7 +47,7 @@ def play(
     instrument,              # an `Instrument`
     controls: Controls,      # from `map_to_instrument` or `articulate`
     n: int|None=None,        # samples wanted, at most frames*hop; all of them if None
-    style: Annotated[str|None, Option(label='Sound', group='Playing')]=None, # one of the model's trumpets, its own choice if not given
+    style: Annotated[str|None, Option(label='Sound', group='Playing')]=None, # one of the recordings it learned from (of the bundled trumpet: ddx7, urmp, …; `info` lists them); its own choice if not given
     room: Annotated[bool, Option(label='In the recording room', group='Playing', off='dry')]=False, # play in the room that belongs to the style
     seed: Annotated[int, Option(0, 2**31 - 1, group='Playing')]=0, # of the noise
     block: int=6000,         # frames played at a time
