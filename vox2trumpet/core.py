@@ -10,11 +10,13 @@ __all__ = ['sr', 'hop', 'floor_db', 'playing_ranges', 'runs', 'note_hz', 'note_n
 # %% ../nbs/core.ipynb #096c6c33
 import errno, math, os, re, shutil, stat, sys, tempfile, threading
 import numpy as np, torch
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Iterable, Iterator
 from torch import Tensor
 from .options import shown
+try: import fcntl
+except ImportError: fcntl = None # on Windows
 
 # %% ../nbs/core.ipynb #3352fc87
 sr = 16_000        # samples per second
@@ -103,6 +105,28 @@ def _fault_in_writing(e, part):
         if str(e.filename) == str(part) or e.filename is None and e.errno in _disk_errors: return _reason(e)
     return str(e).replace(str(part), 'the file') if part.name in str(e) else None
 
+# %% ../nbs/core.ipynb #a476d58b
+_part_name = re.compile(r'\..*\.\d+-[0-9a-f]{6}\.part(\..*)?')
+_swept = set() # folders
+
+def _lock(file):
+    "Lock an open file until it is closed or this process ends; False if another process has it, None if that cannot be known."
+    if fcntl is None: return None
+    try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError: return False
+    except OSError: return None
+    return True
+
+def _sweep(folder):
+    "Remove the temporary files in a folder whose processes were killed."
+    if folder in _swept: return
+    _swept.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not _part_name.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False): continue
+            with suppress(OSError), open(entry.path, 'r+b') as file:
+                if _lock(file): os.unlink(entry.path)
+
 # %% ../nbs/core.ipynb #b7ce18ae
 def _target(path):
     "Follow links: where to write, whether that is replaced as a whole, and the mode of what is there (None: nothing)."
@@ -116,14 +140,17 @@ def _target(path):
     return target, stat.S_ISREG(mode), stat.S_IMODE(mode)
 
 def _new_part(target, replaced, mode):
-    "Make an empty temporary file whose name nobody else has and which ends like the target."
+    "Make an empty temporary file whose name nobody else has and which ends like the target; lock it."
     suffix = target.suffix if len(os.fsencode(target.suffix)) < 50 else ''
     folder = target.parent if replaced else Path(tempfile.gettempdir())
     try: folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError): raise OSError(f'{shown(folder)} is not a folder') from None
-    part = folder/f'.{part_stem(target)}.{os.getpid()}-{os.urandom(3).hex()}.part{suffix}'
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
-    return part
+    _sweep(folder)
+    while True:
+        part = folder/f'.{part_stem(target)}.{os.getpid()}-{os.urandom(3).hex()}.part{suffix}'
+        file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666 if mode is None else 0o600)
+        if _lock(file) is not False: return part, file
+        os.close(file) # another process takes it for a leftover
 
 def _finish(part, target, replaced, mode):
     "Put a finished file in its place."
@@ -143,7 +170,8 @@ def whole_file(
     "Give a temporary name to write to; it becomes `path` only if the block succeeds."
     try:
         target, replaced, mode = _target(path)
-        part = _new_part(target, replaced, mode)
+        part, file = _new_part(target, replaced, mode)
+        if fcntl is None: os.close(file) # Windows does not rename an open file
     except (OSError, ValueError) as e:
         reason = _reason(e) if isinstance(e, OSError) else e
         raise OSError(f'cannot write {shown(path)}: {reason}') from None
@@ -154,7 +182,9 @@ def whole_file(
         reason = _fault_in_writing(e, part)
         if reason is None: raise
         raise OSError(f'cannot write {shown(path)}: {reason}') from None
-    finally: part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
+        if fcntl: os.close(file)
 
 # %% ../nbs/core.ipynb #70cf8055
 def tone(
