@@ -109,7 +109,7 @@ def _fault_in_writing(e, part):
 _part_name = re.compile(r'\..*\.\d+-[0-9a-f]{6}\.part(\..*)?')
 _swept = set() # folders
 
-def _lock(file):
+def _own_file(file):
     "Lock an open file until it is closed or this process ends; False if another process has it, None if that cannot be known."
     if fcntl is None: return None
     try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,7 +125,7 @@ def _sweep(folder):
         for entry in entries:
             if not _part_name.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False): continue
             with suppress(OSError), open(entry.path, 'r+b') as file:
-                if _lock(file): os.unlink(entry.path)
+                if _own_file(file): os.unlink(entry.path)
 
 # %% ../nbs/core.ipynb #b7ce18ae
 def _target(path):
@@ -149,8 +149,8 @@ def _new_part(target, replaced, mode):
     while True:
         part = folder/f'.{part_stem(target)}.{os.getpid()}-{os.urandom(3).hex()}.part{suffix}'
         file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666 if mode is None else 0o600)
-        if _lock(file) is not False: return part, file
-        os.close(file) # another process takes it for a leftover
+        if _own_file(file) is not False and os.fstat(file).st_nlink: return part, file
+        os.close(file) # another process took it for a leftover
 
 def _finish(part, target, replaced, mode):
     "Put a finished file in its place."
