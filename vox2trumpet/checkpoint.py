@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['model_keys', 'transformer_keys', 'training_keys', 'format_name', 'Allowed', 'check_keys', 'check_model',
-           'check_training', 'load_config', 'save_model', 'check_stats', 'check_card', 'read_archive', 'load_model']
+           'check_training', 'load_config', 'save_model', 'check_stats', 'check_card', 'read_archive', 'write_archive',
+           'load_model']
 
 # %% ../nbs/02a_checkpoint.ipynb #a972a40c
-import json, math, pickle, zipfile
+import io, json, math, pickle, sys, zipfile
 import torch
 from importlib.resources import files
 from pathlib import Path
@@ -344,6 +345,31 @@ def read_archive(
     except pickle.UnpicklingError: raise ValueError(f'{path}: not {what}: it holds more than tensors, numbers and names') from None
     except Exception as e: # whatever a damaged pickle leads to
         raise ValueError(f'{path}: not {what}, or damaged ({type(e).__name__})') from None
+
+# %% ../nbs/02a_checkpoint.ipynb #9191691e
+def _interned(x):
+    "Return the same contents, with equal strings being one object."
+    if isinstance(x, dict): return {_interned(k): _interned(v) for k, v in x.items()}
+    if type(x) in (list, tuple): return type(x)(map(_interned, x))
+    return sys.intern(x) if type(x) is str else x
+
+class _Writer(io.BufferedWriter):
+    "A file that remembers why it could not be written."
+    error = None
+    def write(self, data):
+        try: return super().write(data)
+        except OSError as e: self.error = e
+        raise self.error
+
+# %% ../nbs/02a_checkpoint.ipynb #1d5ed0da
+def write_archive(
+    path: str|Path, # to be written; perhaps a temporary file
+    content: Any,   # tensors, numbers, strings, and dicts and lists of them
+) -> None:
+    "Write a file of `torch.save`: the same bytes for the same content; `OSError` if that cannot be done."
+    with _Writer(io.FileIO(path, 'w')) as file:
+        try: torch.save(_interned(content), file)
+        except RuntimeError: raise file.error or OSError(f'{path}: not all of it could be written') from None
 
 # %% ../nbs/02a_checkpoint.ipynb #e71367a4
 def read_training(

@@ -7,7 +7,7 @@ __all__ = ['sound_suffixes', 'urmp_name', 'cut_crop', 'admissible_starts', 'save
            'source_of', 'Crops', 'recording_features', 'recordings', 'performance', 'split_by_performance']
 
 # %% ../nbs/04_data.ipynb #8bf9f88f
-import hashlib, math, re, sys
+import hashlib, math, re
 import numpy as np, torch
 from fastcore.basics import patch
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from .core import floor_db, hop, sr, whole_file
 from .audio import load_audio, readable, readable_by_ffmpeg
 from .encoder import loudness, pitch
-from .checkpoint import read_archive
+from .checkpoint import read_archive, write_archive
 
 # %% ../nbs/04_data.ipynb #283b802c
 def cut_crop(
@@ -47,19 +47,13 @@ def admissible_starts(
     sound = int(np.clip(round(least*size), 1, (n + 1)//2))
     return range(sound - size, n - sound + 1)
 
-# %% ../nbs/04_data.ipynb #9dfa325e
-def _interned(x):
-    "Return the same dictionary, with equal strings being one object."
-    if isinstance(x, dict): return {_interned(k): _interned(v) for k, v in x.items()}
-    return sys.intern(x) if isinstance(x, str) else x
-
 # %% ../nbs/04_data.ipynb #712307dc
 def save_features(
     path: str|Path, # a .pt file
     record: dict,   # tensors, numbers, strings
 ) -> None:
     "Write a prepared recording, whole or not at all."
-    with whole_file(path) as part, open(part, 'wb') as f: torch.save(_interned(record), f)
+    with whole_file(path) as part: write_archive(part, record)
 
 # %% ../nbs/04_data.ipynb #85745465
 def _why_not(record):
