@@ -8,13 +8,14 @@ __all__ = ['model_keys', 'transformer_keys', 'training_keys', 'format_name', 'Al
            'load_model']
 
 # %% ../nbs/02a_checkpoint.ipynb #a972a40c
-import io, json, math, pickle, sys, zipfile
+import io, json, math, pickle, reprlib, sys, zipfile
 import torch
 from importlib.resources import files
 from pathlib import Path
 from torch import Tensor
 from typing import Any, NamedTuple
 from .core import whole_file
+from .options import shown
 from .mapping import percents
 from .decoder import Instrument
 
@@ -55,10 +56,14 @@ training_keys = dict(
     seed=Allowed(int, 0, 2**31 - 1))
 
 # %% ../nbs/02a_checkpoint.ipynb #64428a8d
-def _said(value): # for a message, on one short line whatever it is
-    try: text = repr(value)
-    except Exception: text = f'a {type(value).__name__}' # such as a number of 10 000 digits
-    return text if len(text) < 60 else f'{text[:50]} …'
+def _said(value):
+    "Show any value in a message: on one short line, in little time, whatever it is."
+    if value is not None and not isinstance(value, (str, int, float, list, tuple, dict)): return f'a {type(value).__name__}'
+    short = reprlib.Repr()
+    short.maxlevel = short.maxlist = short.maxtuple = short.maxdict = 3 # a list may hold itself, or a trillion of others
+    short.maxstring = short.maxother = 55
+    try: return short.repr(value)[:200]
+    except ValueError: return f'a {type(value).__name__}' # a number of 10 000 digits
 
 def check_entry(
     value: Any,
@@ -119,7 +124,7 @@ def check_styles_and_room(
     if len({*names}) < len(names): raise ValueError(f"{where}: 'styles' has a name twice: {_said(names)}")
     style = values.get('style')
     if style is not None and style not in names:
-        known = ', '.join(names) or 'there are none'
+        known = ', '.join(names[:20]) or 'there are none'
         raise ValueError(f"{where}: 'style' is {_said(style)}, which is none of the styles ({known})")
     found = dict(styles=names, style=style or names[0]) if names else {}
     return found | (dict(room=room) if room else {})
@@ -160,13 +165,15 @@ def load_config(
 ) -> dict: # {'models': {name: model}, 'training': settings}
     "Read and check a configuration file; `ValueError` or `FileNotFoundError` says what is wrong."
     src = Path(path) if path else files('vox2trumpet')/'assets'/'config.json'
-    if not src.is_file(): raise FileNotFoundError(f'{src}: no such configuration file')
+    name = shown(src)
+    if not src.is_file(): raise FileNotFoundError(f'{name}: no such configuration file')
     try: c = json.loads(src.read_text(encoding='utf-8'))
-    except (ValueError, RecursionError) as e: raise ValueError(f'{src}: not JSON ({e})') from None
-    c = check_keys(c, dict(models=Allowed(dict), training=Allowed(dict)), str(src))
-    if not c['models']: raise ValueError(f"{src}: 'models' is empty")
-    return dict(models={k: check_model(v, f'{src}: models.{k}') for k, v in c['models'].items()},
-                training=check_training(c['training'], f'{src}: training'))
+    except (ValueError, RecursionError) as e: raise ValueError(f'{name}: not JSON ({e})') from None
+    c = check_keys(c, dict(models=Allowed(dict), training=Allowed(dict)), name)
+    if not c['models']: raise ValueError(f"{name}: 'models' is empty")
+    for k in c['models']: check_text(k, f'{name}: models')
+    return dict(models={k: check_model(v, f'{name}: models.{k}') for k, v in c['models'].items()},
+                training=check_training(c['training'], f'{name}: training'))
 
 # %% ../nbs/02a_checkpoint.ipynb #47371312
 format_name = 'vox2trumpet-model-1'
@@ -232,13 +239,20 @@ def check_card(
     where: str='card', # for the message
 ) -> dict|None: # the same
     "Check what a model's card says; `ValueError` for control characters, or a name that is none."
-    def look(x):
-        if isinstance(x, str) and any(not c.isprintable() and c not in '\n\t' for c in x):
-            raise ValueError(f'{where} holds a character that cannot be shown: {_said(x)}')
-        for part in (*x.keys(), *x.values()) if isinstance(x, dict) else x if isinstance(x, (list, tuple)) else (): look(part)
     if card is None: return None
     check_entry(card, Allowed(dict), where)
-    look(card)
+    rest, seen = [(card, 0)], 0
+    while rest:
+        x, depth = rest.pop()
+        parts = (*x.keys(), *x.values()) if isinstance(x, dict) else x if isinstance(x, (list, tuple)) else ()
+        seen += len(parts)
+        if depth > 20 or seen > 100_000: raise ValueError(f'{where} is larger than any that training writes')
+        rest += [(part, depth + 1) for part in parts]
+        if isinstance(x, str):
+            if any(not c.isprintable() and c not in '\n\t' for c in x):
+                raise ValueError(f'{where} holds a character that cannot be shown: {_said(x)}')
+        elif isinstance(x, int) and abs(x) >= 2**63 or not (x is None or isinstance(x, (int, float, dict, list, tuple))):
+            raise ValueError(f'{where} holds {_said(x)}, which is neither text nor an ordinary number')
     if card.get('name') is not None: check_text(card['name'], f"{where}: 'name'")
     return card
 
@@ -286,10 +300,10 @@ def check_weights(
     kinds = torch.float16, torch.bfloat16, torch.float32, torch.float64
     for k, w in weights.items():
         if w.dtype not in kinds or w.layout != torch.strided or w.device.type != 'cpu':
-            raise ValueError(f'{where}: weights {k!r} are {str(w.dtype).removeprefix("torch.")}, not floating-point numbers')
+            raise ValueError(f'{where}: weights {_said(k)} are {str(w.dtype).removeprefix("torch.")}, not floating-point numbers')
         if not (w.abs() <= 1e6).all():
-            raise ValueError(f'{where}: weights {k!r} hold values that are NaN, infinite or beyond a million')
-    return {k: w.float() for k, w in weights.items()}
+            raise ValueError(f'{where}: weights {_said(k)} hold values that are NaN, infinite or beyond a million')
+    return {k: w.detach().float() for k, w in weights.items()}
 
 # %% ../nbs/02a_checkpoint.ipynb #a1701768
 def _identity(
@@ -297,31 +311,33 @@ def _identity(
     path: Path,
 ) -> dict: # config, stats, card
     "Check what a file says about its model."
-    return dict(config=check_model(config, f'{path}: configuration'), stats=check_stats(stats, f'{path}: statistics'),
-                card=check_card(card, f'{path}: card'))
+    name = shown(path)
+    return dict(config=check_model(config, f'{name}: configuration'), stats=check_stats(stats, f'{name}: statistics'),
+                card=check_card(card, f'{name}: card'))
 
 def read_safetensors(
     path: Path,
 ) -> dict: # weights, config, stats, card
     "Read a file of `save_model`; `ValueError` for any other."
     from safetensors import safe_open, SafetensorError
+    name = shown(path)
     try:
         with safe_open(path, 'pt') as f:
             meta = f.metadata() or {}
             if meta.get('format') != format_name:
-                raise ValueError(f"{path}: not a {format_name} file but {_said(meta.get('format', 'something else'))}")
+                raise ValueError(f"{name}: not a {format_name} file but {_said(meta.get('format', 'something else'))}")
             if lacking := [k for k in ('config', 'stats', 'card') if k not in meta]:
-                raise ValueError(f"{path}: damaged, its metadata lacks '{lacking[0]}'")
+                raise ValueError(f"{name}: damaged, its metadata lacks '{lacking[0]}'")
             found = {}
             for k in ('config', 'stats', 'card'):
                 try: found[k] = json.loads(meta[k])
-                except (ValueError, RecursionError): raise ValueError(f"{path}: damaged, '{k}' is not JSON") from None
+                except (ValueError, RecursionError): raise ValueError(f"{name}: damaged, '{k}' is not JSON") from None
             found = _identity(**found, path=path)
             slices = {k: f.get_slice(k) for k in f.keys()}
-            check_shapes(weight_shapes(found['config']), {k: tuple(x.get_shape()) for k, x in slices.items()}, path)
-            return dict(weights=check_weights({k: f.get_tensor(k) for k in slices}, path), **found)
+            check_shapes(weight_shapes(found['config']), {k: tuple(x.get_shape()) for k, x in slices.items()}, name)
+            return dict(weights=check_weights({k: f.get_tensor(k) for k in slices}, name), **found)
     except (SafetensorError, UnicodeDecodeError, OverflowError) as e:
-        raise ValueError(f'{path}: not a model, or cut short ({e})') from None
+        raise ValueError(f'{name}: not a model, or cut short ({shown(str(e))})') from None
 
 # %% ../nbs/02a_checkpoint.ipynb #3e4ed0ab
 def read_archive(
@@ -330,7 +346,7 @@ def read_archive(
     whole: bool=False, # read all of it, and compare checksums
 ) -> Any: # tensors, numbers, strings, and dicts and lists of them
     "Map a file of `torch.save` into memory without running what is in it; `ValueError` for any other or a damaged one."
-    path = Path(path)
+    path, name = Path(path), shown(path)
     with path.open('rb'): pass # a file that cannot be opened says so itself
     try:
         with zipfile.ZipFile(path) as archive:
@@ -339,12 +355,12 @@ def read_archive(
             sound = sound and sum(p.file_size for p in parts) <= path.stat().st_size
             if sound and whole: sound = archive.testzip() is None
     except Exception: # whatever a damaged archive leads to
-        raise ValueError(f'{path}: not {what}, or cut short') from None
-    if not sound: raise ValueError(f'{path}: not {what}, or damaged')
+        raise ValueError(f'{name}: not {what}, or cut short') from None
+    if not sound: raise ValueError(f'{name}: not {what}, or damaged')
     try: return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except pickle.UnpicklingError: raise ValueError(f'{path}: not {what}: it holds more than tensors, numbers and names') from None
+    except pickle.UnpicklingError: raise ValueError(f'{name}: not {what}: it holds more than tensors, numbers and names') from None
     except Exception as e: # whatever a damaged pickle leads to
-        raise ValueError(f'{path}: not {what}, or damaged ({type(e).__name__})') from None
+        raise ValueError(f'{name}: not {what}, or damaged ({type(e).__name__})') from None
 
 # %% ../nbs/02a_checkpoint.ipynb #9191691e
 def _interned(x):
@@ -376,17 +392,17 @@ def read_training(
     path: Path,
 ) -> dict: # weights, config, stats, card
     "Read the model of a training in progress; `ValueError` for any other file."
-    state = read_archive(path, 'a training checkpoint', whole=True)
+    state, name = read_archive(path, 'a training checkpoint', whole=True), shown(path)
     if not isinstance(state, dict) or not {'model', 'config'} <= state.keys():
-        raise ValueError(f'{path}: not a training checkpoint: no model in it')
+        raise ValueError(f'{name}: not a training checkpoint: no model in it')
     config, weights = state['config'], state.get('ema')
     if weights is None: weights = state['model']
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
-        raise ValueError(f'{path}: not a training checkpoint: no weights in it')
+        raise ValueError(f'{name}: not a training checkpoint: no weights in it')
     if isinstance(config, dict): config = config.get('model', config)
     found = _identity(config, state.get('stats'), state.get('card'), path)
-    check_shapes(weight_shapes(found['config']), {k: tuple(w.shape) for k, w in weights.items()}, path)
-    return dict(weights=check_weights(weights, path), **found)
+    check_shapes(weight_shapes(found['config']), {k: tuple(w.shape) for k, w in weights.items()}, name)
+    return dict(weights=check_weights(weights, name), **found)
 
 # %% ../nbs/02a_checkpoint.ipynb #1a94a197
 def load_model(
@@ -394,7 +410,7 @@ def load_model(
 ) -> Instrument: # ready to play
     "Read a model; `ValueError` or `FileNotFoundError` says why that cannot be done."
     path = Path(path) if path else files('vox2trumpet')/'assets'/'trumpet.safetensors'
-    if not path.is_file(): raise FileNotFoundError(f'{path}: no such model file')
+    if not path.is_file(): raise FileNotFoundError(f'{shown(path)}: no such model file')
     found = (read_training if path.suffix == '.pt' else read_safetensors)(path)
     model = Instrument(found['config'])
     model.load_state_dict(found['weights'])

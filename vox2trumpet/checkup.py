@@ -185,7 +185,7 @@ def duplicates(
     least: float=.8,   # correlation
 ) -> list: # of (file a, time, file b, time, seconds, correlation)
     "Find passages that two files share."
-    codes = [fingerprint(read_features(p)) for p in files]
+    codes = [fingerprint(read_features(p, numbers=False)) for p in files]
     code, file = np.concatenate(codes), np.repeat(np.arange(len(codes)), [len(c) for c in codes])
     at, order, votes = np.concatenate([np.arange(len(c)) for c in codes]), np.argsort(code, kind='stable'), {}
     for a, b in runs(np.diff(code[order], append=-1) == 0):       # a…b have equal codes
@@ -198,7 +198,7 @@ def duplicates(
     found = {}
     for (i, j, _), hits in votes.items():
         if len(hits) < 3: continue
-        a, b = read_features(files[i]), read_features(files[j])
+        a, b = (read_features(files[k], numbers=False) for k in (i, j))
         hits.sort(key=lambda h: -float(a['loudness'][h[0]]))      # compare where it sounds
         same, ta, tb = max((_alike(a, b, *h), *h) for h in hits[::max(1, len(hits)//8)])
         if same > least and len(hits) > found.get((i, j), [0])[-1]: found[i, j] = [ta, tb, same, len(hits)]
@@ -214,7 +214,7 @@ def _first_bad(path):
 def _examine(path, low, high):
     "Return all findings of one file, and its record, or None if it cannot be examined further."
     try:
-        if path.suffix == '.pt': record = read_features(path)
+        if path.suffix == '.pt': record = read_features(path, numbers=False) # `check_numbers` says where
         else: record = recording_features(path, 'tiny') | dict(clipping=flat_tops(path))
     except (ValueError, OSError) as e:
         if 'NaN or infinite' in str(e): return [(_first_bad(path), 'NaN or infinity', 'samples that are no numbers', True)], None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable
 from torch import Tensor
 from torch.utils.data import Dataset
+from .options import shown
 from .core import floor_db, hop, sr, whole_file
 from .audio import load_audio, readable, readable_by_ffmpeg
 from .encoder import loudness, pitch
@@ -66,17 +67,37 @@ def _why_not(record):
     for k in ('audio', 'f0', 'periodicity', 'loudness'):
         x = record[k]
         plain = isinstance(x, Tensor) and x.layout == torch.strided and x.device.type == 'cpu'
-        if not plain or x.dtype != torch.float32 or x.dim() != 1: return f'{k} is not a row of float32 numbers'
+        if not plain or x.requires_grad or x.dtype != torch.float32 or x.dim() != 1: return f'{k} is not a row of float32 numbers'
         if not x.is_contiguous() or x.untyped_storage().nbytes() < 4*len(x): return f'{k} claims more numbers than it has'
+    for k, kind in dict(source=str, hash=str, gain_db=(int, float), settings=dict, clipping=dict).items():
+        if k in record and (not isinstance(record[k], kind) or isinstance(record[k], bool)): return f'{k} is a {type(record[k]).__name__}'
+    if not math.isfinite(record.get('gain_db', 0)): return 'gain_db is not finite'
+    clipping = [record['clipping'].get(k) for k in ('tops', 'share', 'time')] if 'clipping' in record else []
+    if any(type(x) not in (int, float) or not 0 <= x < 1e12 for x in clipping): return 'clipping is not a count, a share and a time'
+    return None
+
+# %% ../nbs/04_data.ipynb #62a6c0fa
+def _odd_numbers(record):
+    "Say which numbers of a prepared recording cannot be; None if all can."
+    n, rate, hop = len(record['f0']), record['sr'], record['hop']
+    if not n: return 'it is empty'
+    lengths = {k: len(record[k]) for k in ('f0', 'periodicity', 'loudness')}
+    if {*lengths.values()} != {math.ceil(len(record['audio'])/hop)}:
+        return f"{len(record['audio'])} samples are not {lengths} frames of {hop}"
+    for k, low, high in (('f0', 1, rate), ('loudness', -200, 200), ('periodicity', -.01, 1.01), ('audio', -1e6, 1e6)):
+        for x in record[k].split(2**20): # an hour need not be in memory
+            if not ((x >= low) & (x <= high)).all(): return f'{k} is not from {low:g} to {high:g} everywhere (vox2trumpet check says where)'
     return None
 
 # %% ../nbs/04_data.ipynb #c50f3303
 def read_features(
-    path: str|Path, # a .pt file
+    path: str|Path,     # a .pt file
+    numbers: bool=True, # look at every number; False: leave that, and the lengths, to the caller
 ) -> dict: # audio (samples,), f0, periodicity, loudness (frames,), sr, hop, …
     "Map a prepared recording into memory; `ValueError` if it is not one."
     record = read_archive(path, 'a prepared recording')
-    if why := _why_not(record): raise ValueError(f'{path}: not a prepared recording: {why}')
+    why = _why_not(record) or numbers and _odd_numbers(record)
+    if why: raise ValueError(f'{shown(path)}: not a prepared recording: {why}')
     return record
 
 # %% ../nbs/04_data.ipynb #807faa02
@@ -141,14 +162,8 @@ def _count_frames(path, sr, hop):
     "Count the frames of a prepared recording, made at the wanted rate."
     record = read_features(path)
     if (record['sr'], record['hop']) != (sr, hop):
-        raise ValueError(f"{path} was prepared at {record['sr']} Hz with hop {record['hop']}, not {sr} and {hop}")
-    n = len(record['f0'])
-    if not n: raise ValueError(f'{path}: empty')
-    if {n} != {len(record[k]) for k in ('periodicity', 'loudness')} or n != math.ceil(len(record['audio'])/hop):
-        raise ValueError(f'{path}: the lengths of sound and curves disagree; vox2trumpet check finds such files')
-    if not ((record['f0'] > 1) & (record['f0'] < sr)).all():
-        raise ValueError(f'{path}: its pitch is not a number of Hz everywhere; vox2trumpet check finds such files')
-    return n
+        raise ValueError(f"{shown(path)} was prepared at {record['sr']} Hz with hop {record['hop']}, not {sr} and {hop}")
+    return len(record['f0'])
 
 # %% ../nbs/04_data.ipynb #49d3470d
 @patch
@@ -176,7 +191,7 @@ def __getitem__(
     file, start = self.plan(self.epoch + later)[i].tolist()
     path = self.files[file]
     if len(self.open) > 500: self.open.clear()
-    if path not in self.open: self.open[path] = read_features(path)
+    if path not in self.open: self.open[path] = read_features(path, numbers=False) # they were looked at
     record = self.open[path]
     crop = cut_crop(record, start//record['hop'], self.size) | dict(name=path.stem, start=start)
     if not self.styles: return crop

@@ -102,7 +102,7 @@ def shown(
     path: str|bytes|Path, # of a file, as the user gave it
 ) -> str: # one line that can be printed
     "Return a name for messages: what is not printable becomes �."
-    text = os.fsencode(path).decode('utf-8', 'replace')
+    text = path.decode('utf-8', 'replace') if isinstance(path, bytes) else str(path)
     return ''.join(c if c.isprintable() else '\ufffd' for c in text)
 
 # %% ../nbs/00e_options.ipynb #70bfe3dd
