@@ -48,9 +48,9 @@ def engine_facts(
     packed: bytes, # from `pack_engine`
 ) -> dict: # name, styles, style, room, keys, notes
     "Collect what the page must know of the instrument."
-    from vox2trumpet.report import style_label
+    from vox2trumpet.report import style_words
     card, (*_, style, room) = read_card(packed), np.frombuffer(packed, '<i4', 11)
-    styles = [dict(name=name, label=style_label(name)) for name in card['styles']]
+    styles = [dict(name=name, label=style_words.get(name, name)) for name in card['styles']]
     return dict(name=card['name'] or 'trumpet', styles=styles, style=card['styles'][style] if styles else '',
                 room=bool(room), keys=card['keys'], notes=card['notes'])
 

@@ -102,7 +102,7 @@ function forget() { // what was measured
   Object.assign(state, {latency_ms: null, starved: 0, load: 0, frames: 0})
   onsets.length = 0
   grains.length = 0
-  Object.assign(clock, {late: null, base: null, busy: 0, at: 0, starved: []})
+  Object.assign(clock, {late: null, behind: 0, told: null, base: null, busy: 0, at: 0, starved: []})
 }
 
 function connect(from, name) {
@@ -258,7 +258,7 @@ for (const id of ['volume', 'voice']) {
 
 function fill() { // the controls, from instrument.json
   const o = about.options
-  $('octave').append(...o.octave.choices.map(c => new Option(c === 'auto' ? 'as it suits my voice' : sign(c), c)))
+  $('octave').append(...o.octave.choices.map(c => new Option(c === 'auto' ? 'automatic' : sign(c), c)))
   for (const name of ['transpose', 'a4', 'level', 'tuning']) {
     const e = $(controls[name].id)
     e.min = Math.max(e.min || -Infinity, o[name].low)
@@ -277,6 +277,11 @@ function fill() { // the controls, from instrument.json
     show(name)
     $(controls[name].id).addEventListener('input', () => { show(name); send(name) })
   }
+  $('key').addEventListener('input', () => { // a key means nothing to a trumpet that plays as sung
+    if (!$('key').value || +$('tuning').value) return
+    $('tuning').value = 1
+    $('tuning').dispatchEvent(new Event('input'))
+  })
   $('voices').append(...about.voices.map(v => {
     const b = Object.assign(document.createElement('button'), {type: 'button', disabled: true})
     b.dataset.name = v.name
@@ -357,7 +362,7 @@ function wav(channels, rate) { // 16 bits; softer as a whole if it would clip
 
 const grains = [] // energies of voice and trumpet, each millisecond, the last second
 const onsets = [] // delays that were measured, ms
-const clock = {late: null, base: null, busy: 0, at: 0, starved: []} // when it began
+const clock = {} // what `measure_clock` remembers; emptied by `forget`
 
 function measure_onset() { // a note that began abruptly 250 ms ago: when voice and trumpet reached half of what they are now
   const n = grains.length/2, at = n - 250 // about where the gate opened
@@ -384,15 +389,13 @@ function measure_onset() { // a note that began abruptly 250 ms ago: when voice 
 }
 
 function measure_clock({busy: worked, late}) { // how much of a core the engine takes, and samples that were late
-  const stats = context.playbackStats ?? context.playoutStats
-  if (stats?.underrunDuration !== undefined) {
-    clock.base ??= stats.underrunDuration
-    state.starved = Math.round((stats.underrunDuration - clock.base)*state.rate)
-  } else {
-    clock.late ??= late
-    if (late > clock.late + 20) { state.starved += Math.round((late - clock.late)*state.rate/1000); clock.late = late }
-    else if (late < clock.late) clock.late = late
-  }
+  clock.late ??= late
+  if (late > clock.late + 20) clock.behind += Math.round((late - clock.late)*state.rate/1000)
+  if (late > clock.late + 20 || late < clock.late) clock.late = late
+  const stats = context.playbackStats // what the browser counted itself; it brings that up to date once a second
+  clock.told ??= stats?.totalDuration
+  if (clock.base === null && stats?.totalDuration > clock.told) clock.base = stats.underrunDuration - clock.behind/state.rate
+  state.starved = clock.base === null ? clock.behind : Math.round((stats.underrunDuration - clock.base)*state.rate)
   if (!clock.at) { clock.at = context.currentTime; clock.busy = worked }
   else if (context.currentTime - clock.at > 2) {
     state.load = (worked - clock.busy)/1000/(context.currentTime - clock.at)
@@ -412,8 +415,8 @@ function heard({frames, grains: energies, partials: p, recorded: blocks, last, .
   if (blocks) return recorded(blocks, last)
   if (!frames || !state.playing) return
   const many = about.readings.length
-  grains.push(...energies)
-  if (grains.length > 2000) grains.splice(0, grains.length - 2000)
+  for (const e of energies) grains.push(e)
+  if (grains.length > 4000) grains.splice(0, grains.length - 2000)
   for (let at = 0; at < frames.length; at += many) {
     const was = now
     now = Object.fromEntries(about.readings.map((name, i) => [name, frames[at + i]]))
@@ -450,32 +453,37 @@ function enough() { // a device that cannot keep up gets a larger buffer, twice 
 
 // ----------------------------------------------------------------------------------------------------------- drawing
 
-const roll = $('roll'), pen = roll.getContext('2d', {alpha: false}), bars = $('spectrum'), bar_pen = bars.getContext('2d', {alpha: false})
-const past = document.createElement('canvas'), past_pen = past.getContext('2d', {alpha: false}) // a ring: one column a frame, the oldest is overwritten
-const ground = document.createElement('canvas'), keyboard = document.createElement('canvas')
-const lowest = 36, highest = 88, keys_wide = 46, ribbon = 40 // C2 … E6; pixels
+// A frame is a column. The newest one moves over the picture and begins again at the left: little is drawn at a time, which
+// spares a phone, and nothing scrolls for those who do not like that.
+const roll = $('roll'), past = $('past'), keyboard = $('keys'), bars = $('spectrum'), gap = 24
+const ground = document.createElement('canvas')
+const lowest = 36, highest = 88, keys_wide = 62, names_wide = 20, ribbon = 40 // C2 … E6; pixels
 const black = m => [1, 3, 6, 8, 10].includes(m % 12)
-const colours = {night: '#161b26', row: '#1b2130', line: '#2a3348', text: '#a9b6cb', voice: '#7fa6d9', gold: '#ffb52e', deep: '#d98a00', ivory: '#ece7db', ebony: '#10141d'}
+const colours = {night: '#161b26', row: '#1b2130', line: '#2a3348', text: '#a9b6cb', voice: '#7fa6d9', gold: '#ffb52e', ivory: '#ece7db', ebony: '#10141d'}
 const still = matchMedia('(prefers-reduced-motion: reduce)')
-let scale = 1, wide = 0, tall = 0, column = 0, before = null, drawn = 0, read = 0
+let wide = 0, tall = 0, column = 0, before = null, read = 0, shown = 0, marked = '', pen, gold
 const heights = new Float32Array(64)
 
 const row = () => (tall - ribbon)/(highest - lowest + 1)
 const level_of = m => (highest + .5 - m)*row() // the middle of a note's row, from the top
 const midi = hz => 69 + 12*Math.log2(hz/440)
 
+function sized(canvas, w, h) { // a canvas of so many CSS pixels, and its pen
+  const scale = devicePixelRatio || 1, pen = canvas.getContext('2d', {alpha: false})
+  canvas.width = Math.round(w*scale)
+  canvas.height = Math.round(h*scale)
+  pen.setTransform(canvas.width/w, 0, 0, canvas.height/h, 0, 0)
+  return pen
+}
+
+let size = ''
 function lay_out() { // to the size that the style sheet gives
-  scale = devicePixelRatio || 1
-  for (const c of [roll, bars]) {
-    c.width = Math.round(c.clientWidth*scale)
-    c.height = Math.round(c.clientHeight*scale)
-  }
-  wide = Math.max(50, roll.clientWidth - keys_wide)
+  if (size === (size = `${roll.clientWidth} ${roll.clientHeight} ${bars.clientWidth} ${devicePixelRatio}`)) return
+  const old = past.cloneNode(), was = wide
+  old.getContext('2d').drawImage(past, 0, 0)
+  wide = Math.max(50, Math.floor(roll.clientWidth - keys_wide))
   tall = roll.clientHeight
-  const sizes = [[past, wide], [ground, 1], [keyboard, keys_wide]]
-  for (const [c, w] of sizes) { c.width = Math.ceil(w*scale); c.height = roll.height }
-  const g = ground.getContext('2d'), k = keyboard.getContext('2d')
-  for (const c of [past_pen, g, k, pen, bar_pen]) c.setTransform(scale, 0, 0, scale, 0, 0)
+  const g = sized(ground, 1, tall)
   g.fillStyle = colours.night
   g.fillRect(0, 0, 1, tall)
   for (let m = lowest; m <= highest; m++) {
@@ -486,35 +494,48 @@ function lay_out() { // to the size that the style sheet gives
   }
   g.fillStyle = colours.line
   g.fillRect(0, tall - ribbon, 1, 1)
-  for (let x = 0; x < wide; x++) past_pen.drawImage(ground, x, 0, 1, tall)
-  k.fillStyle = colours.night
-  k.fillRect(0, 0, keys_wide, tall)
-  key_tops(k)
-  column = 0
+  pen = sized(past, wide, tall)
+  past.style.width = `${wide}px`
+  pen.drawImage(ground, 0, 0, wide, tall)
+  if (was) pen.drawImage(old, 0, 0, was, tall) // the past is kept when the window changes
+  column %= wide
   before = null
-  paint()
+  marked = ''
+  paint_keys()
+  const p = sized(bars, bars.clientWidth, bars.clientHeight)
+  gold = p.createLinearGradient(0, bars.clientHeight, 0, 0)
+  gold.addColorStop(0, '#7a4a00')
+  gold.addColorStop(.6, '#d98a00')
+  gold.addColorStop(1, '#ffe1a0')
+  paint_partials()
 }
 
-function key_tops(k) { // white keys meet in the middle of the black ones
-  const whites = []
-  for (let m = lowest; m <= highest; m++) if (!black(m)) whites.push(m)
-  k.fillStyle = colours.ivory
-  for (const m of whites) {
+function paint_keys() { // white keys meet in the middle of the black ones; those that sound are coloured
+  const plays = now.played_db > -110 && state.playing ? Math.round(midi(now.played_hz)) : 0
+  const sings = now.sounding && state.playing ? Math.round(midi(now.input_hz)) : 0
+  if (marked === `${plays} ${sings}`) return
+  marked = `${plays} ${sings}`
+  const k = sized(keyboard, keys_wide, tall), notes = Array.from({length: highest - lowest + 1}, (_, i) => lowest + i)
+  k.fillStyle = colours.night
+  k.fillRect(0, 0, keys_wide, tall)
+  for (const m of notes.filter(m => !black(m))) {
     const top = level_of(m) - row()*(black(m + 1) ? 1 : .5), bottom = level_of(m) + row()*(black(m - 1) ? 1 : .5)
-    k.fillRect(2, top + .5, keys_wide - 4, bottom - top - 1)
+    k.fillStyle = m === plays ? colours.gold : m === sings ? colours.voice : colours.ivory
+    k.fillRect(names_wide, top + .5, keys_wide - names_wide, bottom - top - 1)
   }
-  k.fillStyle = colours.ebony
-  for (let m = lowest; m <= highest; m++) if (black(m)) k.fillRect(2, level_of(m) - row()/2, .55*keys_wide, row())
-  k.font = '600 10px system-ui, sans-serif'
-  k.textAlign = 'right'
+  for (const m of notes.filter(black)) {
+    k.fillStyle = m === plays ? colours.gold : m === sings ? colours.voice : colours.ebony
+    k.fillRect(names_wide, level_of(m) - row()/2, .6*(keys_wide - names_wide), row())
+  }
+  k.font = '600 11px system-ui, sans-serif'
   k.textBaseline = 'middle'
-  k.fillStyle = '#5a4a2a'
-  for (const m of whites) if (m % 12 === 0) k.fillText(`C${m/12 - 1}`, keys_wide - 5, level_of(m))
+  k.fillStyle = colours.text
+  for (const m of notes) if (m % 12 === 0) k.fillText(`C${m/12 - 1}`, 2, Math.min(level_of(m), tall - ribbon - 7))
 }
 
 function add_column(f) { // a frame
-  const x = column, p = past_pen, last = before
-  p.drawImage(ground, x, 0, 1, tall)
+  const x = column, p = pen
+  p.drawImage(ground, (x + gap) % wide, 0, 1, tall)
   const bar = (db, colour, low) => {
     const h = clamp((db - low)/60, 0, 1)*(ribbon - 6)
     p.fillStyle = colour
@@ -522,79 +543,61 @@ function add_column(f) { // a frame
   }
   bar(f.input_db, '#3d5273', -70)
   if (f.played_db > -110) bar(f.played_db, '#b97a10', -62)
-  const trace = (from, to, colour, thick) => { // what joins two frames, one column wide
+  const trace = (from, to, colour, thick) => { // what joins two frames
     const high = Math.min(level_of(from), level_of(to)) - thick/2
     p.fillStyle = colour
     p.fillRect(x, high, 1, Math.abs(level_of(from) - level_of(to)) + thick)
   }
   const sung = f.sounding ? midi(f.input_hz) : null, played = f.played_db > -110 ? midi(f.played_hz) : null
   const near = (a, b) => a !== null && a !== undefined && Math.abs(a - b) < 2 ? a : b
+  if (sung !== null) trace(near(before?.sung, sung), sung, colours.voice, 2)
   if (played !== null) {
     const thick = 2 + 5*clamp((f.played_db + 50)/45, 0, 1)
-    trace(near(last?.played, played), played, '#ffb52e40', thick + 4)
-    trace(near(last?.played, played), played, colours.gold, thick)
+    trace(near(before?.played, played), played, '#ffb52e40', thick + 4)
+    trace(near(before?.played, played), played, colours.gold, thick)
   }
-  if (sung !== null) trace(near(last?.sung, sung), sung, colours.voice, 1.5)
   before = {sung, played}
   column = (column + 1) % wide
 }
 
-function paint() { // the picture, newest at the right beside the keys; without scrolling for those who asked for less motion
-  const x = still.matches ? 0 : column, w = wide - x, px = v => Math.round(v*scale)
-  if (!px(w)) return
-  pen.drawImage(past, px(x), 0, px(w), past.height, 0, 0, w, tall)
-  if (x) pen.drawImage(past, 0, 0, px(x), past.height, w, 0, x, tall)
-  if (still.matches) { pen.fillStyle = colours.text; pen.fillRect(column, 0, 1, tall) }
-  pen.drawImage(keyboard, wide, 0, keys_wide, tall)
-  if (!state.playing) return
-  const mark = (hz, colour, left) => {
-    const m = Math.round(midi(hz)), y = level_of(m)
-    if (m < lowest || m > highest) return
-    pen.fillStyle = colour
-    pen.fillRect(wide + left, y - row()/2, keys_wide - left - 2, row())
-  }
-  if (now.played_db > -110) mark(now.played_hz, colours.gold, 2)
-  if (now.sounding) mark(now.input_hz, colours.voice, .7*keys_wide)
-}
-
 function paint_partials() {
-  const w = bars.clientWidth, h = bars.clientHeight, many = w < 500 ? 32 : 48, step = w/many, p = bar_pen
+  const w = bars.clientWidth, h = bars.clientHeight, many = w < 500 ? 24 : 40, step = w/many, p = bars.getContext('2d', {alpha: false})
   p.fillStyle = colours.night
   p.fillRect(0, 0, w, h)
-  const gold = p.createLinearGradient(0, h, 0, 0)
-  gold.addColorStop(0, '#7a4a00'); gold.addColorStop(.6, colours.deep); gold.addColorStop(1, '#ffe1a0')
   p.fillStyle = gold
   for (let k = 0; k < many; k++) {
-    const to = clamp(1 + 20*Math.log10(partials[k] + 1e-9)/75, 0, 1)
-    heights[k] = Math.max(to, heights[k] - .04)
-    const tall = Math.max(1.5, heights[k]*(h - 8))
-    p.fillRect(k*step + .15*step, h - tall, .7*step, tall)
+    heights[k] = Math.max(clamp((90 + 20*Math.log10(partials[k] + 1e-9))/70, 0, 1), heights[k] - .06)
+    const high = Math.max(1.5, heights[k]*(h - 8))
+    p.fillRect(k*step + .15*step, h - high, .7*step, high)
   }
 }
 
 const fingers = ['', '12', '1', '2', '', '1', '2', '', '23', '12', '1', '2'] // written C5 … B5: valves of a trumpet
 const lower = {54: '123', 55: '13', 56: '23', 57: '12', 58: '1', 59: '2', 60: '', 61: '123', 62: '13', 63: '23', 64: '12', 65: '1', 66: '2', 67: '', 68: '23', 69: '12', 70: '1', 71: '2'}
 
+const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text }
+
 function write() { // the figures beside the picture, ten times a second
   const plays = state.note !== '', pitch = plays ? midi(now.played_hz*440/+$('a4').value) : 0, written = Math.round(pitch) + 2
-  $('note').textContent = plays ? state.note : '–'
-  $('cents').textContent = plays ? `${sign(Math.round(100*(pitch - Math.round(pitch))))} cents` : ''
-  $('sung').textContent = state.sung || '–'
-  $('moved').textContent = sign(state.octave)
-  $('level').value = clamp(state.level, -60, 0)
-  $('delay').textContent = (state.latency_ms === null ? '…' : `${Math.round(state.latency_ms)} ms`) + (state.device_ms ? ` + ${Math.round(state.device_ms)} ms` : '')
-  $('dropped').textContent = state.rate ? `${(state.starved/state.rate).toFixed(2)} s` : '–'
+  put('note', plays ? state.note : '–')
+  put('cents', plays ? `${sign(Math.round(100*(pitch - Math.round(pitch))))} cents` : '')
+  put('sung', state.sung || '–')
+  put('moved', sign(state.octave))
+  $('level').value = clamp(Math.round(state.level), -60, 0)
+  put('delay', (state.latency_ms === null ? '…' : `${Math.round(state.latency_ms)} ms`) + (state.device_ms ? ` + ${Math.round(state.device_ms)} ms` : ''))
+  put('dropped', state.rate ? `${(state.starved/state.rate).toFixed(2)} s` : '–')
   const down = plays ? lower[written] ?? fingers[((written % 12) + 12) % 12] : ''
   $('valves').querySelectorAll('i').forEach((v, i) => v.classList.toggle('down', down.includes(i + 1)))
-  $('calibrate').textContent = state.calibrating ? `Sing: ${Math.ceil(state.calibrating)} …` : 'Learn my voice: 3 seconds'
+  put('calibrate', state.calibrating ? `Sing: ${Math.ceil(state.calibrating)} …` : 'Learn my voice: 3 seconds')
 }
 
 function draw(time) {
   if (state.playing || columns.length) requestAnimationFrame(draw)
-  if (!columns.length || time - drawn < (still.matches ? 250 : 0)) return
-  drawn = time
+  if (!columns.length || still.matches && time - read < 250) return
   for (const f of columns.splice(0).slice(-wide)) add_column(f)
-  paint()
+  paint_keys()
+  if (time - shown < 35) return
+  shown = time
   paint_partials()
   if (time - read < 100) return
   read = time
@@ -603,8 +606,7 @@ function draw(time) {
 
 // ------------------------------------------------------------------------------------------------------------- begin
 
-new ResizeObserver(() => { lay_out(); paint_partials() }).observe(roll)
-still.addEventListener('change', paint)
+new ResizeObserver(lay_out).observe(roll)
 
 const lacks = missing()
 if (lacks) say(lacks, true)
