@@ -3,9 +3,13 @@
 Diagrams: ```mermaid, which JupyterLab and GitHub draw, becomes Quarto's ```{mermaid}.
 Players and tables: HTML outputs become raw HTML blocks. For outputs of type text/html Quarto would load require.js and jQuery
 from another host; nothing here needs them.
+The live instrument: the folder `play`, which becomes a page of the site.
 """
 from pathlib import Path
 import json
+from vox2trumpet.export import export_web
+
+export_web('play')
 
 for path in Path('.').glob('*.ipynb'):
     text = path.read_text(encoding='utf-8')
