@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ink', 'max_seconds', 'max_megabytes', 'inline_svg', 'inline_picture', 'describe_duration', 'lasts_longer',
-           'checked_upload', 'safe_name', 'page_transfer', 'refusal_html', 'make_component', 'control_panel', 'asset',
-           'play_tab', 'click_handler', 'page', 'same_password', 'Training', 'last_lines', 'read_losses',
-           'loss_picture', 'training_answer', 'training_tab', 'serve', 'serve_app']
+           'checked_upload', 'page_transfer', 'sentence_for_visitors', 'refusal_html', 'make_component',
+           'control_panel', 'asset', 'play_tab', 'click_handler', 'waiting_files', 'page', 'Training', 'last_lines',
+           'read_losses', 'loss_picture', 'training_answer', 'training_tab', 'serve', 'serve_app']
 
 # %% ../nbs/06b_page.ipynb #aac7b4f4
-import csv, hashlib, hmac, html, inspect, io, os, re, shutil, signal, subprocess, sys, tempfile, time
+import csv, html, inspect, io, os, re, signal, subprocess, sys, time
 import soundfile as sf
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 from .options import Option, error_sentence, require
@@ -21,6 +21,8 @@ from .report import describe_time, gold, grey, report_caption, report_lines
 from .report import svg_style, transfer_picture
 from .app import Control, example_voices, options_from_controls, transfer
 from .app import transfer_controls, voice_names
+from .serving import Gate, Password, VisitorFiles, allow_connections, close_idle
+from .serving import safe_name, server_folder
 
 # %% ../nbs/06b_page.ipynb #f7358965
 ink = '#010203' # stands for the page's text colour
@@ -48,8 +50,10 @@ def inline_picture(
     "Draw voice and trumpet for a page."
     svgs = []
     for name, size in (('wide', (9.5, 5.5)), ('narrow', (4.4, 5.5))):
-        transfer_picture(src, out, voice, controls, hop, folder/f'{name}.svg', caption, size, ink)
-        svg = (folder/f'{name}.svg').read_text(encoding='utf-8')
+        file = folder/f'{name}.svg'
+        transfer_picture(src, out, voice, controls, hop, file, caption, size, ink)
+        svg = file.read_text(encoding='utf-8')
+        file.unlink()
         svgs.append(inline_svg(svg, name, 'Voice and trumpet: waveform, pitch and loudness over time'))
     return '<div class="picture">' + ''.join(svgs) + '</div>'
 
@@ -82,32 +86,24 @@ def checked_upload(
     path: str|None,      # what the page received
     limit: float,        # s
 ) -> Path:
-    "Return the path of a recording; `ValueError` if it is missing, empty or too long."
+    "Return the path of a recording; `ValueError` if it is missing, no file, empty or too long."
     if not path: raise ValueError('There is nothing to play yet: record a voice, drop a file, or click an example.')
     path = Path(path)
+    if not path.is_file(): raise ValueError(f'{path.name} is not here, or no longer here: please send it again.')
     if path.stat().st_size == 0: raise ValueError(f'{path.name} is empty.')
     if not lasts_longer(path, limit): return path
     raise ValueError(f'{path.name} is too long: this page takes at most {describe_duration(limit)}.')
 
 # %% ../nbs/06b_page.ipynb #8d7daa0f
-def safe_name(
-    stem: str,
-) -> str: # at most 60 characters, no separators
-    "Keep what is harmless in a path of a visitor's file name."
-    return re.sub(r'[^\w -]+', '_', stem).strip('_ ')[:60] or 'voice'
-
-# %% ../nbs/06b_page.ipynb #e97b4974
 def page_transfer(
     path: str|None,     # the visitor's recording
-    folder: Path,       # the visitor's own
+    folder: Path,       # of this run
     limit: float,       # longest recording, s
     progress=None,      # called with the share done, 0…1, and what is being done
     **options,          # of `transfer`
 ) -> tuple: # paths of WAV and FLAC, HTML of the picture, the report in words (Markdown)
     "Play a visitor's recording on the trumpet."
     start, src = time.perf_counter(), checked_upload(path, limit)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     wav, flac = [folder/f'{safe_name(src.stem)}-trumpet{kind}' for kind in ('.wav', '.flac')]
     drawn = []
     def draw(src, out, voice, controls, hop, report):
@@ -119,7 +115,15 @@ def page_transfer(
     lines = report_lines(report) + [describe_time(report)]
     return str(wav), str(flac), drawn[0], '\n'.join(f'- {line}' for line in lines)
 
-# %% ../nbs/06b_page.ipynb #a8501710
+# %% ../nbs/06b_page.ipynb #e97b4974
+def sentence_for_visitors(
+    e: Exception,
+    folder: Path, # of all visitors' files
+) -> str:
+    "Say an error without paths of this machine."
+    if isinstance(e, OSError) and e.filename: return f'{Path(os.fsdecode(e.filename)).name}: {e.strerror}'
+    return re.sub(rf'{re.escape(str(folder))}[/\\](\w+[/\\])?', '', error_sentence(e))
+
 def refusal_html(
     text: str,
 ) -> str: # HTML
@@ -158,7 +162,7 @@ def asset(
     name: str, # of a file
 ) -> str:
     "Read a text file that comes with the package."
-    return (files('vox2trumpet')/'assets'/name).read_text(encoding='utf-8')
+    return (resources.files('vox2trumpet')/'assets'/name).read_text(encoding='utf-8')
 
 # %% ../nbs/06b_page.ipynb #922f0b51
 def play_tab(
@@ -184,18 +188,18 @@ def play_tab(
         flac = gr.DownloadButton('Download FLAC', interactive=False, elem_id='flac')
     drawing = gr.HTML(elem_id='picture')
     said = gr.Markdown(elem_id='report')
-    job = dict(fn=click, inputs=[voice, *panel.values()], outputs=[status, trumpet, drawing, said, wav, flac],
-               concurrency_id='transfer', concurrency_limit=workers, show_progress_on=status)
-    private = dict(api_visibility='private')
-    button.click(**job, api_name='transfer')
+    chosen = gr.State(0)
     for path, example in examples.items():
-        example.click(lambda path=path: str(path), outputs=voice, **private).then(**job, **private)
-    for event in (voice.stop_recording, voice.upload): event(**job, **private)
+        def choose(n, path=path): return str(path), n + 1
+        example.click(choose, chosen, [voice, chosen], api_visibility='private')
+    gr.on([button.click, voice.stop_recording, voice.upload, chosen.change], click, [voice, *panel.values()],
+          [status, trumpet, drawing, said, wav, flac], api_name='transfer', concurrency_id='transfer',
+          concurrency_limit=workers, show_progress_on=status, trigger_mode='always_last')
 
 # %% ../nbs/06b_page.ipynb #29e57ed8
 def click_handler(
     controls: dict[str, Control],
-    folder_of,       # request → the visitor's folder
+    files: VisitorFiles,
     limit: float,    # longest recording, s
     checkpoint=None, # a trained model
 ):
@@ -205,11 +209,11 @@ def click_handler(
         *values, request, progress = given
         options = options_from_controls(controls, dict(zip(controls, values)))
         def show(share, what): progress(share, what.capitalize())
-        folder = folder_of(request)
-        try: wav, flac, drawing, said = page_transfer(path, folder, limit, show, checkpoint=checkpoint, **options)
+        try:
+            with files.run(request.session_hash, path) as folder:
+                wav, flac, drawing, said = page_transfer(path, folder, limit, show, checkpoint=checkpoint, **options)
         except (ValueError, OSError) as e:
-            said = error_sentence(e).replace(str(path), Path(path or '').name)
-            return refusal_html(said), None, '', '', *[gr.update(value=None, interactive=False)]*2
+            return refusal_html(sentence_for_visitors(e, files.folder)), None, '', '', *[gr.update(value=None, interactive=False)]*2
         ready = [gr.update(value=file, interactive=True) for file in (wav, flac)]
         return '', wav, drawing, said, *ready
 
@@ -221,39 +225,43 @@ def click_handler(
     return click
 
 # %% ../nbs/06b_page.ipynb #1e525d35
+def waiting_files(
+    demo, # from `page`
+) -> str: # with their paths
+    "List what is in the queue or being worked on."
+    queue = demo._queue
+    events = [event for q in [*queue.event_queue_per_concurrency_id.values()] for event in [*q.queue]]
+    events += [event for job in queue.active_jobs if job for event in job]
+    return ' '.join(str(event.data and event.data.data) for event in events)
+
 def page(
-    folder: Path,                   # gets a folder for each visitor
+    files: VisitorFiles,
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
     limit: float=max_seconds,       # longest recording, s
     workers: int=2,                 # transfers at the same time; others wait
-    waiting: int=20,                # longest queue
+    waiting: int=100,               # longest queue
     training=None,                  # a `Training`, to offer it
 ): # a `gradio.Blocks`, not launched
     "Build the web page."
     require('app', 'gradio')
     import gradio as gr
+    os.environ['GRADIO_TEMP_DIR'] = str(files.folder)
     controls = transfer_controls(load_model(checkpoint).config)
-    def folder_of(request): return folder/safe_name(request.session_hash or 'nobody')
-    def leave(request: gr.Request): shutil.rmtree(folder_of(request), ignore_errors=True)
-    click = click_handler(controls, folder_of, limit, checkpoint)
-    with gr.Blocks(title='vox2trumpet', analytics_enabled=False, delete_cache=(300, 1800)) as demo:
+    click = click_handler(controls, files, limit, checkpoint)
+    def leave(request: gr.Request): files.leave(request.session_hash)
+    with gr.Blocks(title='vox2trumpet', analytics_enabled=False) as demo:
         gr.Markdown('# 🎺 vox2trumpet\nSing or hum, and a trumpet plays it.', elem_id='head')
         if training is None: play_tab(click, workers, controls)
         else:
             with gr.Tab('Play'): play_tab(click, workers, controls)
             with gr.Tab('Train'): training_tab(training)
         demo.unload(leave)
-    return demo.queue(max_size=waiting, default_concurrency_limit=workers)
+    demo.queue(max_size=waiting, default_concurrency_limit=workers, api_open=False)
+    files.waiting, config = lambda: waiting_files(demo), demo.get_config_file
+    demo.get_config_file = lambda: config() | {'version': '6.0'}
+    return demo
 
-# %% ../nbs/06b_page.ipynb #44d3f0fc
-def same_password(
-    given: str,
-    wanted: str,
-) -> bool:
-    "Compare in a time that does not depend on where the two differ."
-    return hmac.compare_digest(*(hashlib.sha256(o.encode()).digest() for o in (given, wanted)))
-
-# %% ../nbs/06b_page.ipynb #fd4b0317
+# %% ../nbs/06b_page.ipynb #26fcd638
 class Training:
     "One training at a time, in a process of its own."
     def __init__(
@@ -263,16 +271,11 @@ class Training:
         password: str,             # that allows to start and stop it
     ):
         self.data, self.folder = Path(data_dir), Path(checkpoint_dir)
-        self.password, self.process = password, None
         if not password:
             raise ValueError('training on the page needs a password in the environment: VOX2TRUMPET_PASSWORD')
-        if self.folder.resolve().is_relative_to(Path(str(files('vox2trumpet'))).resolve()):
+        self.password, self.process = Password(password), None
+        if self.folder.resolve().is_relative_to(Path(str(resources.files('vox2trumpet'))).resolve()):
             raise ValueError(f'{checkpoint_dir} is inside the package: train somewhere else')
-
-    def allow(self, password: str):
-        if same_password(password, self.password): return
-        time.sleep(1)
-        raise ValueError('The password is wrong.')
 
     def running(self) -> bool: return self.process is not None and self.process.poll() is None
 
@@ -339,13 +342,15 @@ def loss_picture(
 # %% ../nbs/06b_page.ipynb #0bcd3a54
 def training_answer(
     training: Training,
-    password: str,
+    password: str|None,
+    request=None,     # a `gradio.Request`
     act=lambda: None, # what is asked for
 ) -> tuple: # state, log, picture, button to save the best model, timer
     "Do what is asked for and show how the training is, if the password is right."
     import gradio as gr
     try:
-        training.allow(password or '')
+        if not password: raise ValueError('Please type the password.')
+        training.password.check(password, request and request.session_hash)
         act()
     except (ValueError, OSError) as e: return refusal_html(error_sentence(e)), *[gr.skip()]*4
     best, folder = training.best(), training.folder
@@ -359,11 +364,11 @@ def training_tab(
 ):
     "Lay out the tab for those who may train."
     import gradio as gr
-    def start(password, config_name, epochs, batch_size):
+    def start(password, config_name, epochs, batch_size, request: gr.Request):
         options = dict(config_name=config_name, epochs=int(epochs), batch_size=int(batch_size))
-        return training_answer(training, password, lambda: training.start(**options))
-    def halt(password): return training_answer(training, password, training.stop)
-    def look(password): return training_answer(training, password)
+        return training_answer(training, password, request, lambda: training.start(**options))
+    def halt(password, request: gr.Request): return training_answer(training, password, request, training.stop)
+    def look(password, request: gr.Request): return training_answer(training, password, request)
 
     password = gr.Textbox(label='Password', type='password')
     with gr.Row():
@@ -401,21 +406,31 @@ def page_theme():
 # %% ../nbs/06b_page.ipynb #8303767a
 def serve(
     demo,                        # from `page`
+    files: VisitorFiles,         # the same as the page's
     host: str='127.0.0.1',
     port: int|None=None,         # the first free one from 7860 if None
     megabytes: int=max_megabytes, # largest upload, in megabytes
     inbrowser: bool=False,       # open it
     block: bool=True,            # until the server ends
+    more: tuple=(),              # other folders with files for visitors
 ):
     "Launch a page with our limits and looks."
-    return demo.launch(
+    from starlette.middleware import Middleware
+    script = f'({asset("page.js").strip()})()'
+    framed_by = "'self'" + ' https://huggingface.co https://*.huggingface.co'*('SPACE_ID' in os.environ)
+    gate = Middleware(Gate, files=files, megabytes=megabytes, framed_by=framed_by, scripts=(script,))
+    allow_connections()
+    launched = demo.launch(
         server_name=host, server_port=port, max_file_size=f'{megabytes}mb', inbrowser=inbrowser,
-        prevent_thread_lock=not block, theme=page_theme(), css=asset('page.css'), js=asset('page.js'),
-        footer_links=[], ssr_mode=False, show_error=True,
+        prevent_thread_lock=True, theme=page_theme(), css=asset('page.css'), head=f'<script>{script}</script>',
+        footer_links=[], ssr_mode=False, show_error=False, run_history=False, enable_monitoring=False, pwa=False,
         state_session_capacity=32, # sessions that Gradio remembers: each keeps a megabyte or two
-        allowed_paths=[str(example_voices()[0].parent)])
+        allowed_paths=[str(example_voices()[0].parent), *map(str, more)], app_kwargs=dict(middleware=[gate]))
+    close_idle(demo.server)
+    if block: demo.block_thread()
+    return launched
 
-# %% ../nbs/06b_page.ipynb #4ad0adb6
+# %% ../nbs/06b_page.ipynb #ab6dbb11
 def serve_app(
     host: str|None=None, # address to serve on, 0.0.0.0 lets others in; GRADIO_SERVER_NAME or 127.0.0.1 if not given
     port: Annotated[int|None, Option(0, 65_535)]=None, # port to serve on; the first free one from 7860 if not given
@@ -432,12 +447,11 @@ def serve_app(
     password = os.environ.get('VOX2TRUMPET_PASSWORD', '')
     host = host or os.environ.get('GRADIO_SERVER_NAME', '127.0.0.1')
     training = Training(data_dir, checkpoint_dir, password) if enable_training else None
-    with tempfile.TemporaryDirectory(prefix='vox2trumpet-') as folder:
-        os.environ['GRADIO_TEMP_DIR'] = folder
-        os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)) # so that the folder is removed then, too
-        demo = page(Path(folder)/'visitors', checkpoint, max_seconds, training=training)
-        try: serve(demo, host, port, max_megabytes, open)
+    os.environ |= dict(GRADIO_ANALYTICS_ENABLED='False', GRADIO_ANALYTICS_CACHE_FREQUENCY='1000000000') # no statistics
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)) # so that the folder is removed then, too
+    with server_folder() as folder, (files := VisitorFiles(folder, megabytes=20*max_megabytes)).swept():
+        demo = page(files, checkpoint, max_seconds, training=training)
+        try: serve(demo, files, host, port, max_megabytes, open, more=(training.folder.resolve(),) if training else ())
         finally:
             if training: training.stop()
 
