@@ -7,9 +7,10 @@ __all__ = ['readable', 'readable_by_ffmpeg', 'writable', 'Bits', 'Audio', 'open_
            'read_blocks', 'load_audio', 'check_sound_path', 'save_audio']
 
 # %% ../nbs/00c_audio.ipynb #6582c329
-import io, os, re, shutil, stat, struct, subprocess, sys, tempfile, threading
+import ctypes, io, os, re, shutil, stat, struct, subprocess, sys, tempfile, threading
 import numpy as np, torch
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator
 from torch import Tensor
@@ -96,6 +97,37 @@ class _Array:
         return self.x[self.at - n:self.at]
     def close(self): pass
 
+# %% ../nbs/00c_audio.ipynb #c610b9b3
+@cache
+def _c_stderr():
+    "Find C's standard error, and open a place for what nobody reads; None where C has no such name for it."
+    try: libc = ctypes.CDLL(None)
+    except (OSError, TypeError): return None # Windows
+    for name in ('stderr', '__stderrp'):
+        with suppress(ValueError):
+            stream = ctypes.c_void_p.in_dll(libc, name)
+            libc.fopen.restype = ctypes.c_void_p
+            return stream, stream.value, libc.fopen(os.devnull.encode(), b'w')
+
+_quiet_lock, _quiet_depth = threading.Lock(), []
+
+@contextmanager
+def _quiet():
+    "Drop what libraries in C print to standard error."
+    found = _c_stderr()
+    if found is None:
+        yield
+        return
+    stream, real, nowhere = found
+    with _quiet_lock:
+        _quiet_depth.append(1)
+        stream.value = nowhere
+    try: yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth.pop()
+            if not _quiet_depth: stream.value = real
+
 # %% ../nbs/00c_audio.ipynb #c6f07ae8
 _formats = 'WAV WAVEX RF64 FLAC OGG MP3 AIFF CAF W64 AU VOC NIST SVX AVR IRCAM'.split()
 
@@ -104,7 +136,7 @@ def _open_sound(file):
     import soundfile as sf
     class Stream(sf.SoundFile):
         def seekable(self): return False
-    sound = Stream(View(file))
+    with _quiet(): sound = Stream(View(file))
     if sound.format in _formats: return sound
     sound.close()
     raise sf.LibsndfileError(1) # a kind that nobody records in
@@ -113,7 +145,8 @@ def _decode(sound, n):
     "Decode up to n frames; also tell whether there was an error behind them."
     import soundfile as sf
     out = np.full((n, sound.channels), np.nan, np.float32)
-    try: return sound.read(out=out), False
+    try:
+        with _quiet(): return sound.read(out=out), False
     except sf.LibsndfileError:
         good = np.flatnonzero(~np.isnan(out).all(1))
         return out[:good[-1] + 1 if len(good) else 0], True
@@ -186,7 +219,7 @@ class _SoundFile:
             if not 0 <= place - self.at <= 600*self.rate: continue
             try:
                 sound = _open_sound(self.contents.seekable or self.contents.file)
-                sound.seek(place)
+                with _quiet(): sound.seek(place)
                 if len(_decode(sound, 1)[0]):
                     sound.seek(place)
                     self.sound, self.silence = sound, place - self.at
