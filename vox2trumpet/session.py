@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['state_format', 'accelerator', 'check_places', 'run_settings', 'split_files', 'with_styles', 'Datasets',
-           'make_datasets', 'save_state', 'load_state', 'config_changes', 'resume', 'stop_flag', 'step_bar',
-           'wandb_run', 'sample_audio', 'log_epoch']
+           'make_datasets', 'save_state', 'load_state', 'sound_state', 'check_state', 'newest_state', 'config_changes',
+           'resume', 'measure_best', 'stop_flag', 'step_bar', 'wandb_run', 'sample_audio', 'log_epoch']
 
 # %% ../nbs/05b_session.ipynb #e54f0318
-import contextlib, json, math, signal, tempfile, threading
+import contextlib, json, math, os, signal, tempfile, threading
 import torch
 from pathlib import Path
+from torch import Tensor
 from torch.utils.data import default_collate
 from typing import NamedTuple
-from .options import require
+from .options import error_sentence, require
 from .core import whole_file
-from .checkpoint import check_model, check_stats, check_training, load_config, load_model, read_archive
+from .checkpoint import check_card, check_model, check_shapes, check_stats, check_training, check_weights
+from .checkpoint import load_config, load_model, read_archive, weight_shapes, write_archive
 from .data import Crops, prepared, source_of, split_by_performance
 from .statistics import statistics
 from .hub import FixedCrops, hub_datasets
@@ -138,9 +140,10 @@ def save_state(
     state: dict, # tensors, numbers, strings, and dicts and lists of them
     path: Path,  # of `latest.pt`
 ):
-    "Write a state, whole or not at all."
-    state = dict(format=state_format, **state)
-    with whole_file(path) as part, part.open('wb') as file: torch.save(state, file)
+    "Write a state, whole or not at all; the one before becomes `previous.pt`."
+    with whole_file(path) as part:
+        write_archive(part, dict(format=state_format, **state))
+        if sound_state(path): os.replace(path, path.with_name('previous.pt'))
 
 def load_state(
     path: Path, # of `latest.pt`
@@ -150,6 +153,81 @@ def load_state(
     if not isinstance(state, dict) or state.get('format') != state_format:
         raise ValueError(f'{path} is not a training state of vox2trumpet')
     return state
+
+def sound_state(path: Path) -> bool:
+    "Tell whether a file is there and holds a state."
+    try: return bool(load_state(path))
+    except (ValueError, OSError): return False
+
+# %% ../nbs/05b_session.ipynb #d0d7bab1
+def _check_optimizer(found, weights, where):
+    "Check Adam's state against the weights that it belongs to."
+    def refuse(): raise ValueError(f'{where}: damaged, its optimizer does not belong to its model')
+    if not isinstance(found, dict) or not {'state', 'param_groups'} <= found.keys(): refuse()
+    groups, state = found['param_groups'], found['state']
+    if not isinstance(groups, list) or len(groups) != 1 or not isinstance(groups[0], dict): refuse()
+    if groups[0].get('params') != list(range(len(weights))) or not isinstance(state, dict): refuse()
+    for i, known in state.items():
+        if i not in range(len(weights)) or not isinstance(known, dict) or known.keys() != {'step', 'exp_avg', 'exp_avg_sq'}: refuse()
+        if not all(isinstance(x, Tensor) and x.layout == torch.strided and x.isfinite().all() for x in known.values()): refuse()
+        if any(known[k].shape != weights[i].shape for k in ('exp_avg', 'exp_avg_sq')) or known['step'].numel() != 1: refuse()
+
+def _check_position(at, where):
+    "Check how far a run says it has come."
+    def refuse(): raise ValueError(f'{where}: damaged, it says nothing sensible of how far the run has come')
+    names = dict(step=int, epoch=int, batch=int, sum=float, best=float, history=list)
+    if not isinstance(at, dict) or at.keys() != names.keys(): refuse()
+    if any(type(at[k]) is not kind for k, kind in names.items()) or min(at['step'], at['epoch'], at['batch']) < 0: refuse()
+    if at['batch'] > at['step'] or len(at['history']) > at['epoch']: refuse()
+    for row in at['history']:
+        if not isinstance(row, list) or len(row) != 5 or not all(type(x) in (int, float) for x in row): refuse()
+
+# %% ../nbs/05b_session.ipynb #a986375e
+def check_state(
+    state: dict, # from `load_state`
+    where: Path, # for the message
+) -> dict: # the same
+    "Check that a run can go on from a state; `ValueError` if it cannot."
+    def refuse(what): raise ValueError(f'{where}: damaged, {what}')
+    wanted = dict(config=dict, deal=dict, model=dict, ema=dict, optimizer=dict, at=dict)
+    for k, kind in wanted.items():
+        if not isinstance(state.get(k), kind): refuse(f'it has no {k!r}')
+    config, deal = state['config'], state['deal']
+    model = check_model(config.get('model'), f'{where}: configuration')
+    check_training(config.get('training'), f'{where}: configuration')
+    check_stats(state.get('stats'), f'{where}: statistics')
+    check_card(state.get('card'), f'{where}: card')
+    if not isinstance(deal.get('held'), list): refuse('it does not say what is held out')
+    for k in ('model', 'ema'):
+        weights = state[k]
+        if not all(isinstance(w, Tensor) for w in weights.values()): refuse(f'there are no weights in {k!r}')
+        check_shapes(weight_shapes(model), {name: tuple(w.shape) for name, w in weights.items()}, where)
+        check_weights(weights, where)
+    _check_optimizer(state['optimizer'], list(state['model'].values()), where)
+    _check_position(state['at'], where)
+    return state
+
+# %% ../nbs/05b_session.ipynb #42700868
+def newest_state(
+    folder: Path, # of checkpoints
+    say=print,    # where messages go
+) -> dict: # empty if no run has begun there
+    "Read the newest good state; `ValueError` if there are only damaged ones."
+    faults = []
+    for path in (folder/'latest.pt', folder/'previous.pt'):
+        try: state = check_state(load_state(path), path)
+        except FileNotFoundError: continue
+        except (ValueError, OSError) as e:
+            faults.append(error_sentence(e))
+            continue
+        if path.name == 'previous.pt':
+            why = faults[0] if faults else f'latest.pt is not in {folder}'
+            say(f"{why}; going on from {path.name}, step {state['at']['step']}")
+        return state
+    if faults:
+        raise ValueError(f'{"; ".join(faults)}; nothing was changed: put a copy of latest.pt there, or remove it to begin again '
+                         '(a best model stays until there is a better one), or use another checkpoint_dir')
+    return {}
 
 # %% ../nbs/05b_session.ipynb #848b4610
 def config_changes(
@@ -172,7 +250,7 @@ def resume(
     state: dict,    # of an earlier run
     wanted: dict,   # settings of this command
     data: Datasets, # of this command
-    folder: Path,   # of checkpoints
+    folder: Path,   # of checkpoints, for the message
     say=print,      # where messages go
 ):
     "Continue an earlier run, and say what is different."
@@ -185,13 +263,28 @@ def resume(
         at.batch = 0
         at.sum = 0.
         say(f'the crops are dealt differently: going on with epoch {at.epoch + 1}')
-    another_loss = {name for name, _, _ in changed} & {'mag_loss_weight', 'fft_sizes', 'log_eps'}
-    if another_loss or state['deal']['held'] != data.deal['held']:
-        best = folder/'best.safetensors'
-        at.best = math.inf
-        if best.exists(): at.best = run.valid_loss(data.held, load_model(best).to(run.acc.device))
-        say(f'validation has changed: the best model so far measures {at.best:.4f}')
     say(f'resumed at step {at.step}')
+
+# %% ../nbs/05b_session.ipynb #a03374bb
+def measure_best(
+    run,            # a `train.Run`
+    data: Datasets, # of this command
+    folder: Path,   # of checkpoints
+    say=print,      # where messages go
+):
+    "Let a run know how good the best model in its folder is."
+    path, before = folder/'best.safetensors', run.at.best
+    run.at.best, run.best_step = math.inf, 0
+    if not path.exists(): return
+    try: best = load_model(path)
+    except (ValueError, OSError) as e: return say(f'{error_sentence(e)}; the next model takes its place')
+    config_changes(dict(model=best.config, training={}), dict(model=run.net.config, training={}), path)
+    steps = (best.card or {}).get('steps')
+    run.best_step = steps if isinstance(steps, int) else 0
+    if not data.held: return
+    loss = run.valid_loss(data.held, best.to(run.acc.device))
+    if math.isfinite(loss): run.at.best = loss
+    if abs(loss - before) > 1e-4: say(f'the best model so far measures {loss:.4f}; only a better one takes its place')
 
 # %% ../nbs/05b_session.ipynb #383dd335
 @contextlib.contextmanager

@@ -9,13 +9,14 @@ __all__ = ['lr_at', 'ema_update', 'Position', 'Run', 'deal_batches', 'train_loop
 import copy, math, sys
 import torch
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from fastcore.basics import patch
 from pathlib import Path
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing import Annotated
-from .options import Option, check_options, options_of
+from .options import Option, check_options, error_sentence, options_of
 from .core import whole_file
 from .mapping import instrument_range
 from .decoder import Instrument
@@ -23,8 +24,9 @@ from .checkpoint import check_text, save_model
 from .loss import MultiResolutionSTFTLoss
 from .step import brightness_penalty, noise_batch, nonfinite_files, seed_for, to_device
 from .step import training_step, validate, vary_level
-from .session import Datasets, accelerator, check_places, load_state, log_epoch, make_datasets, resume
-from .session import run_settings, sample_audio, save_state, step_bar, stop_flag, wandb_run, with_styles
+from .prepare import folder_lock
+from .session import Datasets, accelerator, check_places, log_epoch, make_datasets, measure_best, newest_state
+from .session import resume, run_settings, sample_audio, save_state, step_bar, stop_flag, wandb_run, with_styles
 
 # %% ../nbs/05_train.ipynb #4231fec9
 def lr_at(
@@ -80,6 +82,7 @@ class Run:
         self.model, self.optimizer = acc.prepare(model.train(), optimizer)
         model.bfloat16 = precision == 'bfloat16'
         self.at = Position()
+        self.best_step = 0 # of the best model in the folder
 
     @property
     def net(self) -> Instrument: # the model without accelerate's wrapper
@@ -162,7 +165,7 @@ def end_epoch(
     "Validate, note the losses of this epoch, and begin the next."
     at = self.at
     valid = self.valid_loss(held)
-    is_best = not held or valid < at.best
+    is_best = valid < at.best if held else at.step >= self.best_step
     if is_best: at.best = valid
     at.history.append([at.epoch + 1, at.step, self.learning_rate(), at.sum/max(1, at.batch), valid])
     at.epoch += 1
@@ -205,7 +208,8 @@ def load_state_dict(
     "Set this run to where a state was taken."
     self.net.load_state_dict(state['model'])
     self.ema.load_state_dict(state['ema'])
-    self.optimizer.load_state_dict(state['optimizer'])
+    groups = self.optimizer.state_dict()['param_groups'] # their settings are this program's
+    self.optimizer.load_state_dict(dict(state=state['optimizer']['state'], param_groups=groups))
     self.at = Position(**copy.deepcopy(state['at']))
 
 # %% ../nbs/05_train.ipynb #32ffb95c
@@ -303,23 +307,31 @@ def train(
     check_places(data_dir, hf_repo_id, valid_dir, folder)
     acc = accelerator(device)
     share = dict(rank=acc.process_index, world=acc.num_processes)
-    data = make_datasets(data_dir, valid_dir, hf_repo_id, wanted, hold_out, **share)
-    run = new_run(wanted, data, acc, name)
-    state = load_state(folder/'latest.pt') if (folder/'latest.pt').exists() else {}
-    if state: resume(run, state, wanted, data, folder, acc.print)
-    track = wandb_run(wandb_mode, folder, wanted, state.get('wandb')) if acc.is_main_process else None
-    if steps is None: steps = epochs*len(deal_batches(len(data.learn), run.settings['batch_size'], **share))
+    with folder_lock(folder, 'train') if acc.is_main_process else nullcontext():
+        data = make_datasets(data_dir, valid_dir, hf_repo_id, wanted, hold_out, **share)
+        run = new_run(wanted, data, acc, name)
+        state = newest_state(folder, acc.print)
+        if state: resume(run, state, wanted, data, folder, acc.print)
+        run.saved = run.at.step
+        if steps is None: steps = epochs*len(deal_batches(len(data.learn), run.settings['batch_size'], **share))
+        if run.at.step < steps: measure_best(run, data, folder, acc.print)
+        track = wandb_run(wandb_mode, folder, wanted, state.get('wandb')) if acc.is_main_process else None
 
-    def save():
-        more = dict(config=wanted, deal=data.deal, stats=data.stats, card=run.ema.card, wandb=track and track.id)
-        if acc.is_main_process: save_state(run.state_dict(**more), folder/'latest.pt')
-    def finish():
-        is_best = run.end_epoch(data.held)
-        if acc.is_main_process: run.save_models(folder, is_best, save_epochs)
-        if track: log_epoch(track, run, data.held, sample_audio)
-    with step_bar(run, steps, progress, watch) as show:
-        done = train_loop(run, data.learn, steps, save, finish, workers, show)
-    if track: track.finish()
+        def save():
+            more = dict(config=wanted, deal=data.deal, stats=data.stats, card=run.ema.card, wandb=track and track.id)
+            if acc.is_main_process: save_state(run.state_dict(**more), folder/'latest.pt')
+            run.saved = run.at.step
+        def finish():
+            is_best = run.end_epoch(data.held)
+            if acc.is_main_process: run.save_models(folder, is_best, save_epochs)
+            if track: log_epoch(track, run, data.held, sample_audio)
+        if not state: save() # the state before the first step
+        with step_bar(run, steps, progress, watch) as show:
+            try: done = train_loop(run, data.learn, steps, save, finish, workers, show)
+            except OSError as e:
+                raise OSError(f'{error_sentence(e)}; {folder/"latest.pt"} holds the state after step {run.saved}, '
+                              'and the same command goes on from there') from None
+        if track: track.finish()
     if not done: acc.print(f'stopped after step {run.at.step}; the same command goes on from here')
     best = folder/'best.safetensors'
     return str(best if best.exists() else folder/'latest.pt')
