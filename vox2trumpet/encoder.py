@@ -10,7 +10,6 @@ __all__ = ['bin_hz', 'periodicity_fit', 'trackers', 'bin_weights', 'frame_loudne
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
 import numpy as np, torch, torch.nn.functional as F
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import chain, islice, tee
@@ -24,7 +23,7 @@ from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crep
 from .hum import dehum
 from .inspection import Inspector, Recording
 from .readings import Clues, energy_centroid, mend_octaves, octave_signs
-from .readings import read_clues, remove_rumble, time_reassign, without_rumble
+from .readings import read_clues, remove_rumble, spectrum, time_reassign, without_rumble
 
 # %% ../nbs/01_encoder.ipynb #954d434a
 def bin_weights(
@@ -120,13 +119,14 @@ def comb_kernels(
 
 # %% ../nbs/01_encoder.ipynb #7683c2a4
 def salience(
-    x: Tensor, # windows at 16 kHz, any scale, (frames, 1024)
+    x: Tensor,           # windows at 16 kHz, any scale, (frames, 1024)
+    S: Tensor|None=None, # their `spectrum`, if it is known
 ) -> Tensor: # 0 to about 0.8; (frames, 360)
     "Measure how well each pitch's comb fits each window's spectrum; a silent window fits none."
-    n = x.shape[-1]
-    S = torch.fft.rfft(x*torch.hann_window(n), 2*n).abs()
+    if S is None: S = spectrum(x)
+    S = (S.real.square() + S.imag.square()).sqrt()
     S = S/S.sum(1, keepdim=True).clamp(min=1e-9)*(_zero_mean(x)[1] > 1e-5)
-    return S.sqrt() @ comb_kernels(2*n)
+    return S.sqrt() @ comb_kernels(2*x.shape[-1])
 
 # %% ../nbs/01_encoder.ipynb #ae08d9f7
 def log_evidence(
@@ -148,27 +148,31 @@ class Viterbi:
     ):
         distance = np.abs(np.arange(1 - width, width))
         self.move = np.log((width - distance)/width).astype(np.float32) # of small moves, (2*width - 1,)
-        self.jump, self.lag, self.back = jump, lag, []
-        padded = np.full(360 + 2*width - 2, -np.inf, np.float32)
-        self.near = np.lib.stride_tricks.sliding_window_view(padded, 2*width - 1)
-        self.score = padded[width-1:1-width] # of the best path to each bin: a view, as `near` is, (360, 2*width - 1)
+        self.jump, self.lag, self.width = jump, lag, width
+        self.padded = np.full(360 + 2*width - 2, -np.inf, np.float32)
+        # views of one array: the score of the best path to each bin, (360,), and the scores around each, (2*width - 1, 360)
+        self.score = self.padded[width-1:1-width]
+        self.near = np.lib.stride_tricks.sliding_window_view(self.padded, 360)
         self.score[:] = 0
+        self.past = [] # what `padded` held before each undecided frame
 
     def _step(self, evidence): # of one frame, (360,)
-        came = self.near + self.move
-        small = came.argmax(1)
-        best = came[np.arange(360), small]
-        far = int(self.score.argmax())
-        leap = self.score[far] - self.jump
-        self.back.append(np.where(best >= leap, np.arange(360) + small - len(self.move)//2, far).astype(np.int16))
-        score = np.maximum(best, leap) + evidence
-        self.score[:] = score - score.max()
+        self.past.append(self.padded.copy())
+        leap = self.score[self.score.argmax()] - self.jump
+        score = np.maximum((self.near + self.move[:, None]).max(0), leap) + evidence
+        self.score[:] = score - score[score.argmax()]
 
-    def _meeting(self): # the frame before which all paths are one, and its bin
-        t, alive = len(self.back), np.arange(360)
-        while t > 0 and (alive != alive[0]).any():
+    def _came_from(self, near, bins): # scores near each bin a frame before, (360, 2*width - 1); bins → bins before
+        ways, score = near[bins] + self.move, near[:, self.width-1]
+        small, far = ways.argmax(-1), score.argmax()
+        stays = ways.max(-1) >= score[far] - self.jump
+        return np.where(stays, bins + small + 1 - self.width, far)
+
+    def _meeting(self, past): # scores before the undecided frames → the frame before which all paths are one, and its bin
+        t, alive = len(past), np.arange(360)
+        while t > 0 and len(alive) > 1:
             t -= 1
-            alive = self.back[t][alive]
+            alive = np.unique(self._came_from(past[t], alive))
         return t, alive[0]
 
     def push(self,
@@ -177,14 +181,16 @@ class Viterbi:
     ) -> np.ndarray: # bins, (decided,)
         "Take frames in; return the bins of those that are decided."
         for row in evidence: self._step(row)
-        if last or len(self.back) > self.lag: t, now = len(self.back), self.score.argmax()
-        else: t, now = self._meeting()
+        past = np.array(self.past, np.float32).reshape(-1, len(self.padded))
+        past = np.lib.stride_tricks.sliding_window_view(past, len(self.move), 1)
+        if last or len(past) > self.lag: t, now = len(past), self.score.argmax()
+        else: t, now = self._meeting(past)
         if t <= 1 and not last: return np.zeros(0, int)
         path = np.zeros(t, int)
         for i in reversed(range(t)):
             path[i] = now
-            now = self.back[i][now]
-        self.back = self.back[t:]
+            now = self._came_from(past[i], now)
+        self.past = self.past[t:]
         return path
 
 # %% ../nbs/01_encoder.ipynb #6a1d2922
@@ -238,9 +244,10 @@ class _Heard(NamedTuple):
 
 def _hear(x, step, outside, model): # windows, samples per frame, mask of bins out of range → _Heard
     "Ask network and comb about some windows."
-    p, s = posterior(x, model), salience(x)
+    S = spectrum(x)
+    p, s = posterior(x, model), salience(x, S)
     evidence = log_evidence(p, s).masked_fill_(outside, -30.)
-    return _Heard(*(v.numpy() for v in (p, s, evidence, energy_centroid(x)/step)), *read_clues(x))
+    return _Heard(*(v.numpy() for v in (p, s, evidence, energy_centroid(x)/step)), *read_clues(x, S))
 
 # %% ../nbs/01_encoder.ipynb #9bbccb2c
 def _map_threads(
@@ -258,11 +265,14 @@ def _decided(
     heard: Iterable[_Heard],
 ) -> Iterator[tuple[np.ndarray, _Heard]]: # bins (frames,), and what was heard in these frames
     "Find the best path through a stream; give each stretch of it as soon as it is decided."
-    path, waiting = Viterbi(), deque()
+    path, waiting = Viterbi(), []
     for h in chain(heard, [None]):
-        if h: waiting.extend(zip(*h))
+        if h: waiting.append(h)
         bins = path.push(h.evidence if h else np.zeros((0, 360)), last=h is None)
-        if len(bins): yield bins, _Heard(*map(np.stack, zip(*(waiting.popleft() for _ in bins))))
+        if len(bins):
+            whole = _Heard(*map(np.concatenate, zip(*waiting)))
+            yield bins, _Heard(*(v[:len(bins)] for v in whole))
+            waiting = [_Heard(*(v[len(bins):] for v in whole))]
 
 def _read_pitch(bins, heard, model): # → cents, periodicity, late and the signs of `octave_signs`, (9, frames)
     "Read pitch and periodicity off a stretch of the path."

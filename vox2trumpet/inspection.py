@@ -6,6 +6,7 @@
 __all__ = ['two_voices_from', 'FlatTops', 'Look', 'look_at', 'second_voice', 'Falls', 'is_telephone', 'Recording', 'Inspector']
 
 # %% ../nbs/01e_inspection.ipynb #363b3c3b
+import math
 import numpy as np, torch
 from typing import Callable, NamedTuple
 from torch import Tensor
@@ -89,12 +90,12 @@ def _moved(x, best, combs): # windows (looks, 2048), number of their best pitch,
 
 def _strange(pitches, f1): # Hz (pitches,), Hz (looks, 1) → bool, (looks, pitches)
     "Mark pitches that are no part of the first voice, and no mains hum."
-    def apart(f, cents): return ~((1200*(pitches/f).log2()).abs() < cents)
-    mask = torch.ones(len(f1), len(pitches), dtype=torch.bool)
-    for k in (1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3): mask &= apart(k*f1, 100 if k == 1 else 45)
-    for k in range(1, 7):
-        for mains in (50, 60): mask &= apart(torch.tensor(float(k*mains)), 20)
-    return mask & (pitches > 70) & (pitches < 1400)
+    mains = torch.tensor([[k*hz] for k in range(1, 7) for hz in (50., 60.)])
+    mask = ((1200*(pitches/mains).log2()).abs() >= 20).all(0) & (pitches > 70) & (pitches < 1400)
+    cents = 1200*(pitches/f1).log2()
+    for k in (1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3):
+        mask = mask & ((cents - 1200*math.log2(k)).abs() >= (100 if k == 1 else 45))
+    return mask
 
 # %% ../nbs/01e_inspection.ipynb #9f8b384f
 two_voices_from = .08 # share of the sung looks in which a second pitch means a second voice
@@ -115,7 +116,8 @@ def second_voice(
     f = torch.arange(S.shape[1])*crepe_sr/x.shape[1]
     first, i = _best(S, combs(2048), pitches > 70)
     f1 = pitches[i][:, None]
-    sung = (first > .2) & (x.std(1) > .03*x.std(1).max()) & (_moved(x, i, combs(1024)) <= 2)
+    sung = (first > .2) & (x.std(1) > .03*x.std(1).max())
+    if sung.any(): sung[sung.clone()] = _moved(x[sung], i[sung], combs(1024)) <= 2
     own = _spectral_teeth(f, f1, 20, 60, .03)
     left = S.masked_fill(own, 0)
     second, j = _best(left, combs(2048), _strange(pitches, f1))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['lifts', 'without_rumble', 'remove_rumble', 'energy_centroid', 'continues', 'time_reassign', 'Clues', 'is_too_high',
-           'read_clues', 'valleys', 'alike', 'octave_signs', 'mend_octaves']
+           'spectrum', 'read_clues', 'valleys', 'alike', 'octave_signs', 'mend_octaves']
 
 # %% ../nbs/01f_readings.ipynb #5f5ebfc4
 import numpy as np, torch, torch.nn.functional as F
@@ -17,24 +17,24 @@ from .kernels import crepe_sr
 
 # %% ../nbs/01f_readings.ipynb #b67cd3fb
 @lru_cache(maxsize=8)
-def _slow_curves(n, sr): # → polynomials (n, k); matrix that fits them to a window (n, k)
+def _slow_curves(n, sr): # → polynomials (n, k); matrix that fits them to a window (n, k); window (n,)
     "Make what rumble looks like in a window."
     polynomials = np.polynomial.legendre.legvander(np.linspace(-1, 1, n), round(105*n/sr))
     weight = np.hanning(n + 1)[:n, None]**2 + .03
     fit = weight*polynomials @ np.linalg.inv(polynomials.T @ (weight*polynomials))
-    return torch.from_numpy(polynomials), torch.from_numpy(fit)
+    return torch.from_numpy(polynomials), torch.from_numpy(fit), torch.hann_window(n, dtype=torch.float64)[:, None]
 
 def without_rumble(
     x: Tensor,  # windows, (..., n_fft)
     sr: int=sr, # samples/s
 ) -> Tensor: # like x
     "Subtract what is slower than about 40 Hz from windows of which it is most of the power; differentiable."
-    curves, fit = (m.to(x) for m in _slow_curves(x.shape[-1], sr))
-    slow = (x @ fit) @ curves.T
-    w = torch.hann_window(x.shape[-1], device=x.device, dtype=x.dtype)
-    power = (x*w).square().sum(-1, keepdim=True).clamp(min=1e-20)
-    share = (slow*w).square().sum(-1, keepdim=True)/power
-    return x - ((share - .7)/.2).clamp(0, 1)*slow
+    curves, fit, w = (m.to(x) for m in _slow_curves(x.shape[-1], sr))
+    amounts = x @ fit
+    power = (x.square() @ w.square()).clamp(min=1e-20)
+    share = (amounts @ (curves.T @ (w.square()*curves))*amounts).sum(-1, keepdim=True)/power
+    gain = ((share - .7)/.2).clamp(0, 1)
+    return x - gain*(amounts @ curves.T) if gain.any() else x
 
 # %% ../nbs/01f_readings.ipynb #e8b45c7b
 @lru_cache(maxsize=4)
@@ -45,6 +45,12 @@ def _lowpass(sr, size): # → spectrum of half a second of filter, padded to so 
     taps = np.sinc(80*t/sr)*np.hanning(len(t) + 2)[1:-1]
     return np.fft.rfft(taps/taps.sum(), size)
 
+def _may_rumble(x, sr): # (samples,) → bool
+    "Look roughly whether there is much below 40 Hz: more than 3 % of the power in means over 10 ms."
+    n = sr//100
+    means = x[:len(x)//n*n].reshape(-1, n).mean(1)
+    return len(x) < sr or np.square(means).mean() > .03*np.square(x).mean()
+
 def remove_rumble(
     blocks: Iterable[np.ndarray], # audio, in pieces
     sr: int=sr,                   # samples/s
@@ -54,6 +60,7 @@ def remove_rumble(
     half, gain, past = sr//4, None, np.zeros(0, np.float32)
     for x, after in pairwise(chain(rechunk(blocks, int(seconds*sr)), [past])):
         whole = np.concatenate([past, x, after[:half]])
+        if not gain and not _may_rumble(whole, sr): gain, past = 0., x[-half:]; yield x; continue
         whole = np.pad(whole, (half - len(past), half - len(after[:half])), mode='edge').astype(float)
         slow = np.fft.irfft(np.fft.rfft(whole)*_lowpass(sr, len(whole)), len(whole))[2*half:] # what wraps around comes before
         share = np.square(slow).mean()/max(1e-20, np.square(whole).mean())
@@ -112,31 +119,47 @@ def is_too_high(
     "Mark windows with one strong line above the highest pitch that can be followed, and nothing below it."
     bins = power.shape[-1]
     width, reach = crepe_sr/2/(bins - 1), 60 # Hz
-    peak, at = power.max(-1)
-    near = F.avg_pool1d(power[:, None], 2*round(reach/width) + 1, 1, round(reach/width))[:, 0]
-    near = near.gather(1, at[:, None])[:, 0]*(2*round(reach/width) + 1)
+    peak, at = power.max(-1, keepdim=True)
+    high = at[:, 0]*width > top
+    power, peak, at = power[high], peak[high], at[high]
+    near = at + torch.arange(-round(reach/width), round(reach/width) + 1)
+    near = (power.gather(1, near.clamp(max=bins - 1))*(near < bins)).sum(-1)
     place = torch.arange(bins)
-    under = (place*width > 100) & (place < at[:, None]/1.5)
+    under = (place*width > 100) & (place < at/1.5)
     low = torch.where(under, power, 0).amax(-1)
-    db = 10*(power + 1e-12*peak[:, None]).log10()
+    db = 10*(power + 1e-12*peak).log10()
     usual = (db*under).sum(-1)/under.sum(-1).clamp(min=1) # dB, of what lies below
-    lines = [db.gather(1, ((at[:, None]/k).round().long() + torch.arange(-2, 3)).clamp(min=0)).amax(-1) for k in (2, 3)]
+    lines = [db.gather(1, ((at/k).round().long() + torch.arange(-2, 3)).clamp(min=0)).amax(-1) for k in (2, 3)]
     partial = torch.stack(lines).amax(0) > usual + 20 # the line is a partial of a pitch below
-    return (at*width > top) & (near > lone*power.sum(-1)) & (low < below*peak) & ~partial
+    out = torch.zeros_like(high)
+    out[high] = (near > lone*power.sum(-1)) & (low < below*peak[:, 0]) & ~partial
+    return out
 
 # %% ../nbs/01f_readings.ipynb #d098a324
+def spectrum(
+    x: Tensor, # windows, (frames, n)
+) -> Tensor: # complex, (frames, n + 1)
+    "Transform windows, faded at both ends and padded to twice their length."
+    n = x.shape[-1]
+    return torch.fft.rfft(x*torch.hann_window(n), 2*n)
+
+@lru_cache(maxsize=2)
+def _window_shape(n): # → the window's own spectrum (n + 1,) and autocorrelation (208,)
+    "Transform the window itself."
+    W = spectrum(torch.ones(1, n))[0]
+    return W, torch.fft.irfft(W.abs().square())[:208]
+
 def read_clues(
-    x: Tensor, # windows at 16 kHz, (frames, 1024)
+    x: Tensor,           # windows at 16 kHz, (frames, 1024)
+    S: Tensor|None=None, # their `spectrum`, if it is known
 ) -> Clues:
     "Keep of each window what can judge its pitch."
-    n = x.shape[-1]
-    w = torch.hann_window(n)
-    S = torch.fft.rfft((x - x.mean(-1, keepdim=True))*w, 2*n).abs()
-    power = S.square()
+    W, shape = _window_shape(x.shape[-1])
+    S = (spectrum(x) if S is None else S) - x.mean(-1, keepdim=True)*W
+    power = S.real.square() + S.imag.square()
     repeats = torch.fft.irfft(power)[:, :208]
-    shape = torch.fft.irfft(torch.fft.rfft(w, 2*n).abs().square())[:208]
     repeats = repeats/shape*(shape[0]/repeats[:, :1].clamp(min=1e-9))
-    low = S[:, :520]
+    low = power[:, :520].sqrt()
     db = 20*(low + 1e-4*low.amax(1, keepdim=True) + 1e-9).log10()
     wide = F.max_pool1d(db[:, None], 5, 1, 2)[:, 0]
     return Clues(wide.numpy(), repeats.numpy(), is_too_high(power).numpy())
@@ -150,20 +173,14 @@ def valleys(
     top: float=4000., # Hz, no partials above
 ) -> np.ndarray: # dB, (frames,); far below 0 if f0 times `divide` is the pitch
     "Compare partials with those that a multiple of f0 would have, on either side."
-    width = crepe_sr/2048
-    def at(k): # level of partial k
-        place = np.minimum(f0*k/width, db.shape[1] - 1.001)
-        i = place.astype(int)[:, None]
-        return (np.take_along_axis(db, i, 1)*(1 - place%1)[:, None] + np.take_along_axis(db, i + 1, 1)*(place%1)[:, None])[:, 0]
-    total, count = np.zeros(len(f0)), np.zeros(len(f0))
-    for k in range(divide + 1, partials + 1):
-        if k % divide == 0: continue
-        low = k//divide*divide
-        share = (k - low)/divide
-        inside = (low + divide)*f0 < top
-        total += inside*(at(k) - (1 - share)*at(low) - share*at(low + divide))
-        count += inside
-    return total/np.maximum(count, 1)
+    k = np.array([k for k in range(divide + 1, partials + 1) if k % divide])
+    low, share = k//divide*divide, k%divide/divide
+    place = np.minimum(f0[:, None]*np.arange(partials + divide + 1)*2048/crepe_sr, db.shape[1] - 1.001)
+    i = place.astype(int)
+    level = np.take_along_axis(db, i, 1)*(1 - place%1) + np.take_along_axis(db, i + 1, 1)*(place%1) # of partials
+    deep = level[:, k] - (1 - share)*level[:, low] - share*level[:, low+divide]
+    inside = (low + divide)*f0[:, None] < top
+    return (inside*deep).sum(1)/np.maximum(inside.sum(1), 1)
 
 # %% ../nbs/01f_readings.ipynb #9e5e93b1
 def alike(
