@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Annotated, Iterator, NamedTuple
 from .options import Option, Parameter, check_options, error_sentence, options_of, pick
 from .core import one_thread, whole_file
-from .audio import readable, readable_by_ffmpeg, save_audio
+from .audio import readable, readable_by_ffmpeg, resample_blocks, save_audio
+from .rates import drawable_rate
 from .encoder import encode_file
 from .voicing import voicing
 from .mapping import Controls, map_to_instrument
@@ -24,7 +25,7 @@ from .decoder import Instrument, stream
 from .checkpoint import load_model
 from .report import describe_time, report_caption, report_lines, style_label
 from .report import transfer_picture, warnings_of
-from .sources import check_names, check_source, name_of, place_for, rewindable, samples_of
+from .sources import check_names, check_source, name_of, path_of, place_for, rewindable, samples_of
 
 # %% ../nbs/06_app.ipynb #5d99a8e1
 def example_voices() -> list[Path]: # the default one first
@@ -46,22 +47,28 @@ def voice_names(
 def play(
     instrument,              # an `Instrument`
     controls: Controls,      # from `map_to_instrument` or `articulate`
-    n: int|None=None,        # samples wanted, at most frames*hop; all of them if None
+    n: int|None=None,        # samples wanted, at most as long as the frames; all of them if None
     style: Annotated[str|None, Option(label='Sound', group='Playing')]=None, # one of the recordings it learned from (of the bundled trumpet: ddx7, urmp, …; `info` lists them); its own choice if not given
     room: Annotated[bool, Option(label='In the recording room', group='Playing', off='dry')]=False, # play in the room that belongs to the style
     seed: Annotated[int, Option(0, 2**31 - 1, group='Playing')]=0, # of the noise
+    rate: Annotated[int|None, Option(8000, 192_000, 'samples/s', label='Sample rate', group='Writing')]=None, # of the trumpet; the model's if not given (16000, of the bundled trumpet)
     block: int=6000,         # frames played at a time
     progress=None,           # called with the share done, 0…1
 ) -> Iterator[np.ndarray]:   # float32 blocks, `n` samples altogether
     "Play curves on an instrument, block by block."
-    n = len(controls.f0)*instrument.config['hop'] if n is None else n
+    own, hop = instrument.config['sr'], instrument.config['hop']
+    rate = rate or own
+    drawn = drawable_rate(own, hop, rate)
+    if n is None: n = round(len(controls.f0)*hop*rate/own)
+    n, block = round(n*drawn/rate), min(block, block*3*own//drawn)
     air = None if controls.breath is None else controls.breath[None]
-    done = 0
-    for y in stream(instrument, controls.f0[None], controls.loudness[None], block, seed, air, style, room):
-        y = y[0, :n-done].numpy()
-        done += len(y)
-        if progress: progress(done/n)
-        yield y
+    def draw(done=0):
+        for y in stream(instrument, controls.f0[None], controls.loudness[None], block, seed, air, style, room, drawn):
+            y = y[0, :n-done].numpy()
+            done += len(y)
+            if progress: progress(done/n)
+            yield y
+    yield from resample_blocks(draw(), drawn, rate)
 
 # %% ../nbs/06_app.ipynb #d5a421c5
 stages = encode_file, voicing, map_to_instrument, articulate, play
@@ -69,6 +76,16 @@ stages = encode_file, voicing, map_to_instrument, articulate, play
 def transfer_options() -> dict[str, Parameter]: # by name
     "Collect what a user may choose: the options of all stages, and how the sound is written."
     return options_of(*stages, save_audio)
+
+# %% ../nbs/06_app.ipynb #0debc2df
+def check_sound_rate(
+    out,       # as for `transfer`
+    rate: int, # samples/s
+):
+    "Raise `ValueError` for a rate that a kind of file cannot have."
+    rates = 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000
+    if path_of(out) and path_of(out).suffix.lower() == '.mp3' and rate not in rates:
+        raise ValueError(f"an mp3 cannot have {rate} samples/s; it can have {', '.join(map(str, rates))}")
 
 # %% ../nbs/06_app.ipynb #81ebefe6
 def full_report(
@@ -79,13 +96,14 @@ def full_report(
     gain: float,         # that `save_audio` applied
     instrument,          # an `Instrument`
     options: dict,       # that the user gave
+    rate: int,           # of the sound, samples/s
 ) -> dict:
     "Report what was heard and played, with which options, and what is wrong with the recording."
     chosen = {name: options.get(name, p.default) for name, p in transfer_options().items()}
     found = [*recording.warnings, *report.get('warnings', []), *warnings_of(recording, sung)]
     return report | recording._asdict() | dict(
         instrument=(instrument.card or {}).get('name') or 'instrument',
-        sample_rate=instrument.config['sr'], turned_down_db=max(0., -20*math.log10(gain)),
+        sample_rate=rate, turned_down_db=max(0., -20*math.log10(gain)),
         tracker=chosen['tracker'], style=chosen['style'] or instrument.config.get('style'), room=chosen['room'],
         articulation=dict(amount=chosen['articulation'], **articulation_changes(mapped, controls)), warnings=found)
 
@@ -95,7 +113,7 @@ def transfer(
     out=None,                       # the trumpet: .wav, .flac, .ogg or .mp3, '-' for standard output, or an open file (wav); None: returned as samples, floats that may go beyond ±1
     plot: str|Path|None=None,       # a picture of both: .png, .svg or .pdf
     checkpoint=None,                # a trained model: its file, or an `Instrument`; the bundled trumpet if not given
-    sr: Annotated[float|None, Option(1000, 768_000, 'samples/s')]=None, # rate of an array, and of the samples returned; if not given, those have the model's
+    sr: Annotated[float|None, Option(1000, 768_000, 'samples/s')]=None, # rate of an array, and of the samples returned unless `rate` is given; those of a file have the model's
     with_report: bool=False,        # return samples and report
     progress=None,                  # called with the share done, 0…1, and a word for what is being done
     draw=None,                      # called with (src, out, voice, controls, hop, report)
@@ -109,7 +127,10 @@ def transfer(
     check_names(src, out, plot, options.get('bits'))
     instrument = checkpoint if isinstance(checkpoint, Instrument) else load_model(checkpoint)
     instrument.style_one_hot(options.get('style'), instrument.M) # an unknown style is refused here
-    rate, hop = instrument.config['sr'], instrument.config['hop']
+    own, hop = instrument.config['sr'], instrument.config['hop']
+    wanted = options.get('rate') or (int(sr) if sr and out is None else own) # of the samples returned
+    rate = options.get('rate') or min(max(wanted, own), 192_000)             # of what is drawn
+    check_sound_rate(out, rate)
     bits = options.get('bits') if out is not None else 32
     def of(stage): return pick(options, stage)
     def listening(share): progress and progress(.7*share, 'listening')
@@ -117,16 +138,17 @@ def transfer(
 
     with (rewindable(src) as source, whole_file(plot) if plot else nullcontext() as drawing,
           place_for(out) as part, one_thread()):
-        voice, recording = encode_file(source, rate, hop, rate=sr and int(sr), progress=listening, **of(encode_file))
+        voice, recording = encode_file(source, own, hop, progress=listening, **of(encode_file) | dict(rate=sr and int(sr)))
         sung             = voicing(voice, **of(voicing))
         mapped, report   = map_to_instrument(voice, sung, instrument.stats, **of(map_to_instrument))
         controls         = articulate(mapped, **of(articulate))
-        sound            = play(instrument, controls, recording.samples, progress=playing, **of(play))
+        length           = round(recording.samples*rate/own)
+        sound            = play(instrument, controls, length, progress=playing, **of(play) | dict(rate=rate))
         gain = save_audio(part, sound, rate, bits)
-        report = full_report(report, recording, sung, mapped, controls, gain, instrument, options)
-        if plot: transfer_picture(source, part, voice, controls, hop, drawing, report_caption(report), rate=sr and int(sr))
-        if draw: draw(source, part, voice, controls, hop, report)
-        samples = samples_of(part, src, int(sr or rate)) if out is None else None
+        report = full_report(report, recording, sung, mapped, controls, gain, instrument, options, rate)
+        if plot: transfer_picture(source, part, voice, controls, hop*rate/own, drawing, report_caption(report), rate=sr and int(sr))
+        if draw: draw(source, part, voice, controls, hop*rate/own, report)
+        samples = samples_of(part, src, wanted, sr) if out is None else None
     elapsed = time.perf_counter() - start
     report = {'input': name_of(src), 'output': out and name_of(out), 'plot': plot and str(plot), **report,
               'elapsed': elapsed, 'times_real_time': report['seconds']/elapsed}
@@ -151,7 +173,7 @@ def make_control(
     o = p.option
     label = o.label or p.name.replace('_', ' ').capitalize()
     if o.unit and o.unit.lower() not in label.lower(): label += f', {o.unit}'
-    choices = [(style_label(v), v) for v in known] or [(str(v), v) for v in o.choices]
+    choices = [(style_label(str(v)), v) for v in known] or [(str(v), v) for v in o.choices]
     if choices and p.default is None and not known: choices.insert(0, ('–', ''))
     value = choices[0][1] if choices and p.default is None else p.default
     if choices: return Control('choice', value, choices, label, p)
@@ -169,7 +191,8 @@ def transfer_controls(
     styles = sorted(config.get('styles', []), key=lambda s: s != config['style'])
     options = transfer_options()
     if not styles: options = {k: p for k, p in options.items() if k not in ('style', 'room')}
-    return {k: make_control(p, styles if k == 'style' else ()) for k, p in options.items()}
+    known = dict(style=styles, rate=sorted({config['sr'], 44_100, 48_000}, key=lambda rate: (rate != config['sr'], rate)))
+    return {k: make_control(p, known.get(k, ())) for k, p in options.items()}
 
 def options_from_controls(
     controls: dict[str, Control],

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from fastcore.basics import patch
 from torch import Tensor, nn
 from .core import a_weighting_power, floor_db
+from .rates import resample_ir
 from .synth import below_nyquist, filtered_noise, synthesize
 from .kernels import GRU, fft_convolve
 from .transformer import CausalTransformer
@@ -222,15 +223,17 @@ def forward(
     breath: Tensor|None=None, # level of the breath beside the note, A-weighted, dB, (batch, frames)
     style: str|Tensor|None=None, # see `style_one_hot`
     room: bool=True,  # with its room, if it has one
+    rate: int|None=None, # samples/s of the sound, at least the model's; the model's if None
 ) -> tuple: # audio (batch, samples), state
     "Play. Pieces that are given the state of the piece before add up to the whole."
     decoder_state, synth_state, past = state or (None, None, None)
     amps, mags, decoder_state = self.controls(f0, loudness, decoder_state, style, room)
     if breath is not None: mags = mags + breath_magnitudes(breath, self.M)
     sr, hop = self.config['sr'], self.config['hop']
-    y, synth_state = synthesize(f0, amps, mags, sr, hop, white=white, state=synth_state, last=last, seed=seed)
+    y, synth_state = synthesize(f0, amps, mags, sr, hop, white, synth_state, last, seed, rate)
     if room and 'room' in self.config:
-        y, past = fft_convolve(y, self.reverb_ir(self.style_one_hot(style, f0)), past)
+        h = self.reverb_ir(self.style_one_hot(style, f0))
+        y, past = fft_convolve(y, resample_ir(h, sr, rate or sr), past)
     return y, (decoder_state, synth_state, past)
 
 # %% ../nbs/02_decoder.ipynb #d98993ac
@@ -244,6 +247,7 @@ def stream(
     breath: Tensor|None=None, # A-weighted, dB, (batch, frames)
     style: str|None=None,     # one of the model's; its own choice if None
     room: bool=True,  # with its room, if it has one
+    rate: int|None=None, # samples/s of the sound; the model's if None
 ): # yields audio, (batch, samples)
     "Play a piece of any length, one stretch at a time, in bounded memory."
     state, n = None, f0.shape[1]
@@ -251,5 +255,5 @@ def stream(
         part = slice(start, start + chunk)
         air = None if breath is None else breath[:, part]
         y, state = model(f0[:, part], loudness[:, part], state=state, last=part.stop >= n,
-                         seed=seed, breath=air, style=style, room=room)
+                         seed=seed, breath=air, style=style, room=room, rate=rate)
         yield y

@@ -22,10 +22,11 @@ from .core import one_thread
 def phase_terms(
     hop: int,     # samples per block
     like: Tensor, # of the wanted type and device
+    step: float=1, # from one sample to the next; a third draws the same curve three times as densely
 ) -> Tensor: # (3, hop)
     "Return what turns phase, pitch and change of pitch (cycles per sample) into cycles at each sample."
-    j = torch.arange(hop, device=like.device, dtype=like.dtype)
-    return torch.stack([torch.ones_like(j), j + 1, j*(j + 1)/(2*hop)])
+    j = torch.arange(hop, device=like.device, dtype=like.dtype)*step
+    return torch.stack([torch.ones_like(j), j + 1, j*(j + 1)/(2*hop*step)])
 
 # %% ../nbs/00a_kernels.ipynb #02d8eb54
 def fold_partials(
@@ -123,11 +124,12 @@ def plan_blocks(
     coef: Tensor,  # phase, pitch and change of pitch of each block, (blocks, 3)
     K: int,        # number of partials
     size: int=100, # blocks at a time: what the processor's cache holds
+    ceiling: float=.5, # cycles per sample from which on partials are silent
 ) -> tuple[int, list]: # P; (slice of blocks, largest q that sounds in them) for each piece
     "Choose the range of digits and cut the blocks into pieces."
     if coef.device.type == 'cpu':
         top = torch.maximum(coef[:, 1], coef[:, 1] + coef[:, 2]) # cycles per sample
-        k = (.5/top.clamp(min=.5/K) + 1).nan_to_num(K).clamp(max=K).int().tolist()
+        k = (ceiling/top.clamp(min=ceiling/K) + 1).nan_to_num(K).clamp(max=K).int().tolist()
     else: k, size = [K]*len(coef), 1600
     P = math.ceil((max(k)/2 + .25)**.5 - .5) # the smallest with 2P(P + 1) ≥ K
     pieces = [slice(i, i + size) for i in range(0, len(k), size)]
@@ -138,26 +140,26 @@ class SumOfSines(torch.autograd.Function):
     "Sum partials of blocks with linear pitch and amplitudes; what is above Nyquist must have amplitude 0."
     @staticmethod
     @one_thread()
-    def forward(ctx, coef, amps, hop): # (blocks, 3), (blocks, 2, K) → (blocks, hop)
-        P, plan = plan_blocks(coef, amps.shape[-1])
+    def forward(ctx, coef, amps, hop, step=1, ceiling=.5): # (blocks, 3), (blocks, 2, K) → (blocks, hop)
+        P, plan = plan_blocks(coef, amps.shape[-1], max(1, round(100*min(1, step))), ceiling)
         E, O = fold_partials(amps[..., :2*P*(P + 1)], P)
         rows = SineRows(P, hop, min(len(amps), plan[0][0].stop), amps)
         base, y = amps.new_empty(2, 2, len(amps), hop), amps.new_empty(len(amps), hop)
-        terms = phase_terms(hop, coef)
+        terms = phase_terms(hop, coef, step)
         terms = torch.cat([terms, (2*P + 1)*terms], 1)
         for i, Q in plan:
             base_angles(coef[i], terms, base[:, :, i])
             rows.fill(base[:, :, i], Q)
             rows.combine(E[i], O[i], rows.sin_q, rows.cos_q, 1, out=y[i])
         ctx.save_for_backward(coef, amps, base)
-        ctx.plan = P, plan
+        ctx.plan = P, plan, step
         return y
 
     @staticmethod
     @one_thread()
     def backward(ctx, g):
         coef, amps, base = ctx.saved_tensors
-        (P, plan), K, hop = ctx.plan, amps.shape[-1], g.shape[1]
+        (P, plan, step), K, hop = ctx.plan, amps.shape[-1], g.shape[1]
         bends = ctx.needs_input_grad[0] # the gradient of the pitch is wanted
         if bends:
             k = torch.arange(1, K + 1, device=amps.device)
@@ -169,8 +171,8 @@ class SumOfSines(torch.autograd.Function):
             if bends: rows.combine(E[i], O[i], rows.cos_q, rows.sin_q, -1, out=slope[i])
             dE[i, :Q+1] = torch.mul(rows.sin_q, g[i, None], out=rows.left) @ rows.cos_p.mT
             dO[i, :Q+1] = torch.mul(rows.cos_q, g[i, None], out=rows.right) @ rows.sin_p.mT
-        dcoef = (2*math.pi*slope*g).to(coef.dtype) @ phase_terms(hop, coef).T if bends else None
-        return dcoef, unfold_partials(dE, dO, K), None
+        dcoef = (2*math.pi*slope*g).to(coef.dtype) @ phase_terms(hop, coef, step).T if bends else None
+        return dcoef, unfold_partials(dE, dO, K), *[None]*3
 
 # %% ../nbs/00a_kernels.ipynb #063f6fd8
 def fast_size(

@@ -11,10 +11,10 @@ __all__ = ['fractions', 'style_words', 'grey', 'gold', 'describe_shift', 'descri
 import math, threading
 import numpy as np, soundfile as sf, torch
 from pathlib import Path
-from .core import floor_db, note_name, rechunk
+from .core import floor_db, framed, note_name, rechunk
 from .audio import decode_blocks, open_audio
 from .inspection import Recording, two_voices_from
-from .encoder import Features, loudness
+from .encoder import Features, frame_loudness
 from .mapping import Controls
 from .voicing import Voicing
 
@@ -191,21 +191,15 @@ def wave_outline(
 
 # %% ../nbs/06h_report.ipynb #cf87cd4d
 def file_loudness(
-    path: str|Path,        # an audio file at the model's rate
-    hop: int,              # samples per frame
-    seconds: float=60.,    # read at a time
+    path: str|Path,     # an audio file
+    hop: float,         # samples per frame at its rate
+    seconds: float=60., # read at a time
 ) -> torch.Tensor: # dB, (frames,), A-weighted
-    "Measure the loudness of a file, frame by frame."
+    "Measure the loudness of a file, frame by frame, in windows of 32 ms."
     with sf.SoundFile(str(path)) as f:
-        n, halo, levels = f.frames, 10*hop, []
-        size = round(seconds*f.samplerate/hop)*hop
-        for a in range(0, n, size):
-            start = max(0, a - halo)
-            f.seek(start)
-            y = torch.from_numpy(f.read(min(a + size + halo, n) - start, dtype='float32'))
-            level = loudness(y, sr=f.samplerate, hop=hop)[(a - start)//hop:]
-            levels.append(level[:math.ceil(min(size, n - a)/hop)])
-    return torch.cat(levels)
+        blocks = f.blocks(round(seconds*f.samplerate), dtype='float32')
+        windows = framed(blocks, 2*round(.016*f.samplerate), hop)
+        return torch.cat([frame_loudness(part, f.samplerate) for x in windows for part in x.split(1024)])
 
 # %% ../nbs/06h_report.ipynb #ab0f20ec
 def draw_curves(
@@ -240,7 +234,7 @@ def transfer_picture(
     after: str|Path,       # the trumpet's file
     voice: Features,
     controls: Controls,    # that were played
-    hop: int,              # samples per frame, at the trumpet's rate
+    hop: float,            # samples per frame, at the trumpet's rate
     path: str|Path,        # .png, .svg or .pdf
     caption: str='',
     size: tuple=(9, 5),    # inches

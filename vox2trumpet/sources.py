@@ -114,11 +114,13 @@ def place_for(
 # %% ../nbs/06i_sources.ipynb #5939b489
 def samples_of(
     part: Path,   # a sound
-    src, sr: int, # as for `transfer`
+    src,          # as for `transfer`
+    sr: int,      # wanted rate, samples/s
+    own: int|None=None, # of an array, samples/s; `sr` if None
 ) -> np.ndarray|Tensor: # (samples,); a Tensor if `src` is one
     "Read a trumpet back at the rate that is wanted, exactly as long as an array it was played for."
     y = load_audio(part, sr)
     if not isinstance(src, (np.ndarray, Tensor)): return y.numpy()
-    n = src.shape[-1]
+    n = round(src.shape[-1]*sr/(own or sr))
     y = F.pad(y[:n], (0, max(0, n - len(y))))
     return y if isinstance(src, Tensor) else y.numpy()

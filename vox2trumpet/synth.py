@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from .core import hop, sr
 from .kernels import BandFilter, SumOfSines, band_responses
+from .rates import draw_noise, samples_per_frame
 
 # %% ../nbs/00_synth.ipynb #1d196860
 def below_nyquist(
@@ -42,7 +43,7 @@ def harmonic_synth(
 ) -> Tensor: # sound, (batch, frames*hop)
     "Add up sines at the multiples of `f0`, in the precision of the inputs (DDSP, eq. 1–2)."
     k = torch.arange(1, amps.shape[-1] + 1, device=f0.device, dtype=f0.dtype)
-    amps = amps*below_nyquist(_highest_around(f0, f0[:, :1]), len(k), sr)
+    amps = amps*below_nyquist(_highest_around(f0, f0[:, :1]), len(k), sr) # the second argument: the frame before the first
     u = torch.arange(hop, device=f0.device, dtype=f0.dtype)[:, None]/hop
     def upsample(x): # (batch, frames, n) -> (batch, frames*hop, n), the last frame held
         after = torch.cat([x[:, 1:], x[:, -1:]], 1)
@@ -66,8 +67,12 @@ def harmonics(
     hop: int=hop, # samples per frame
     state: HarmonicState|None=None, # from the piece before; None: the sound starts here
     last: bool=True,                # no piece follows: hold the final frame and return everything
+    rate: int|None=None,            # samples/s of the sound; `sr` if None
+    top: float|None=None,           # Hz, where partials end; half of `sr` or of `rate` if None
 ) -> tuple[Tensor, HarmonicState|None]: # sound, (batch, samples), and the state for the next piece
     "Add up sines at the multiples of `f0`, as `harmonic_synth` does. `ValueError` if the shapes differ."
+    drawn = samples_per_frame(sr, hop, rate or sr)
+    top = min(top or sr/2, (rate or sr)/2)
     if f0.shape != amps.shape[:2]:
         raise ValueError(f'f0 {tuple(f0.shape)} and amps {tuple(amps.shape)} differ in batch or frames')
     if state is not None: f0, amps = torch.cat([state.f0, f0], 1), torch.cat([state.amps, amps], 1)
@@ -79,15 +84,15 @@ def harmonics(
     before = f0[:, :1] if state is None else state.before
     f = torch.cat([f0, f0[:, -1:]], 1)[:, :n+1].to(wide)/sr # cycles per sample
     df = f.diff(dim=1)
-    a = amps*below_nyquist(_highest_around(f0, before), amps.shape[-1], sr)
+    a = amps*below_nyquist(_highest_around(f0, before), amps.shape[-1], 2*top)
     a = torch.cat([a, a[:, -1:]], 1)[:, :n+1]
     a = torch.stack([a[:, :n], a.diff(dim=1)], 2) # (batch, n, 2, partials)
     ends = phase + (hop*f[:, :n] + df*(hop - 1)/2).cumsum(1)
     starts = torch.cat([phase, ends], 1)
     starts = starts - starts.round()
-    coef = torch.stack([starts[:, :n], f[:, :n], df], -1) # (batch, n, 3)
+    coef = torch.stack([starts[:, :n], f[:, :n], df], -1) # (batch, n, 3): angle, frequency and its slope
     y = f0[:, :0]
-    if n: y = SumOfSines.apply(coef.flatten(0, 1), a.flatten(0, 1), hop).view(len(f0), n*hop)
+    if n: y = SumOfSines.apply(coef.flatten(0, 1), a.flatten(0, 1), drawn, hop/drawn, top/sr).view(len(f0), n*drawn)
     if last: return y, None
     return y, HarmonicState(starts[:, n:], f0[:, n-1:n] if n else before, f0[:, n:], amps[:, n:])
 
@@ -132,8 +137,8 @@ def filtered_noise_plain(
     h = torch.fft.irfft(mags).roll(bands - 1, -1)*window # (batch, frames + 1, taps), centred
     size = hop + 2*bands - 2
     y = torch.fft.irfft(torch.fft.rfft(x, size)*torch.fft.rfft(h, size), size)
-    y = F.fold(y.transpose(1, 2), (1, frames*hop + size), (1, size), stride=(1, hop)).flatten(1)
-    return y[:, half+bands-1:][:, :frames*hop]
+    y = F.fold(y.transpose(1, 2), (1, frames*hop + size), (1, size), stride=(1, hop)).flatten(1) # overlap and add
+    return y[:, half+bands-1:][:, :frames*hop] # without the half block and half filter before sample 0
 
 # %% ../nbs/00_synth.ipynb #07b6531b
 class NoiseState(NamedTuple):
@@ -151,10 +156,13 @@ def filtered_noise(
     state: NoiseState|None=None, # from the piece before; None: the sound starts here
     last: bool=True,             # no piece follows: return everything
     seed: int=0,                 # of the first row's noise, if it is not given
+    drawn: int|None=None,        # samples of sound per frame; `hop` if None
+    base: int|None=None,         # bands up to half the noise's rate, if more follow above it; all if None
 ) -> tuple[Tensor, NoiseState|None]: # sound, (batch, samples), and the state for the next piece
     "Filter white noise frame by frame, as `filtered_noise_plain` does. `ValueError` for a wrong shape."
     batch, n, bands = mags.shape
-    half, side = hop//2, bands - 2 # a block reaches `half` to either side of its frame, its filter `side` further
+    drawn, base = drawn or hop, base or bands
+    half, side = hop//2, base - 2 # a block reaches `half` to either side of its frame, its filter `side` further
     if not last and half + side > 2*hop:
         raise ValueError(f'{bands} bands are too many to stream at hop {hop}')
     if white is not None and white.shape != (batch, n*hop):
@@ -171,11 +179,14 @@ def filtered_noise(
     held = mags[:, -1:] if n else state.mags
     if last: mags = torch.cat([mags, held], 1)
     size = mags.shape[1]*hop
-    W = band_responses(bands, hop, mags.device, mags.dtype)
-    y = BandFilter.apply(mags, x[:, :size].unflatten(1, (-1, hop)), W) # from sample done*hop - half - side on
+    blocks = x[:, :size].unflatten(1, (-1, hop))
+    if drawn == hop:
+        W, lead = band_responses(bands, hop, mags.device, mags.dtype), half + side
+        y = BandFilter.apply(mags, blocks, W) # from `lead` samples before frame `done` on
+    else: y, lead = draw_noise(mags, blocks, base, drawn)
 
-    start, stop = max(done - 2, 0)*hop, (frames if last else max(frames - 2, 0))*hop
-    y = F.pad(y, (done*hop - half - side - start, 0)) # from sample `start` on; a negative pad crops
+    start, stop = max(done - 2, 0)*drawn, (frames if last else max(frames - 2, 0))*drawn
+    y = F.pad(y, (done*drawn - lead - start, 0)) # from sample `start` on; a negative pad crops
     if state is not None: y = y + F.pad(state.tail, (0, y.shape[1] - state.tail.shape[1]))
     rest = None if last else NoiseState(frames, held, x[:, size:], y[:, stop-start:])
     return y[:, :stop-start], rest
@@ -204,11 +215,15 @@ def synthesize(
     state: tuple|None=None,  # from the piece before; None: the sound starts here
     last: bool=True,         # no piece follows: return everything
     seed: int=0,             # of the noise, if it is not given
+    rate: int|None=None,     # samples/s of the sound; `sr` if None
+    top: float|None=None,    # Hz, where partials end; half of `sr` or of `rate` if None
+    base: int|None=None,     # noise bands up to half of `sr`, if more follow above it; all if None
 ) -> tuple[Tensor, tuple|None]: # sound, (batch, samples), and the state for the next piece
-    "Play partials and breath: the sum of `harmonics` and `filtered_noise`."
+    "Play partials and noise: the sum of `harmonics` and `filtered_noise`."
     tone, breath = state or (None, None)
-    y, tone = harmonics(f0, amps, sr, hop, tone, last)
+    y, tone = harmonics(f0, amps, sr, hop, tone, last, rate, top)
     if mags is not None and mags.shape[-1]:
-        noise, breath = filtered_noise(mags, white, hop, breath, last, seed)
+        drawn = samples_per_frame(sr, hop, rate or sr)
+        noise, breath = filtered_noise(mags, white, hop, breath, last, seed, drawn, base)
         y = y + noise
     return y, None if last else (tone, breath)
