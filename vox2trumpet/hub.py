@@ -12,9 +12,10 @@ import numpy as np, torch
 from pathlib import Path
 from typing import Iterable, Iterator
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
-from .options import require
+from .options import require, shown
 from .core import sr
-from .data import admissible_starts, cut_crop, performance, prepared, read_features
+from .checkpoint import check_stats
+from .data import admissible_starts, check_record, cut_crop, performance, prepared, read_features
 from .statistics import statistics
 from .prepare import manifest, manifest_path
 
@@ -49,6 +50,21 @@ def crop_starts(
     k = int(length/row['size'] + rng.random())
     return (row['lo'] + ((np.arange(k) + rng.random(k))*length/max(k, 1)).astype(int)).tolist()
 
+# %% ../nbs/04c_hub.ipynb #8fb76570
+def _row_record(row):
+    "Check a row, which anybody may have put on the hub; its sound and curves as a record."
+    name = str(row.get('name'))[:100]
+    lacking = {'name', 'part', 'lo', 'hi', 'at', 'size', 'sr', 'hop', 'audio', 'f0', 'periodicity', 'loudness'} - row.keys()
+    if lacking: raise ValueError(f"a row of the hub lacks {', '.join(sorted(lacking))}")
+    def tensor(x): return torch.tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind == 'f' else None
+    curves = {k: tensor(row[k]) for k in ('audio', 'f0', 'periodicity', 'loudness')}
+    record = check_record(dict(sr=row['sr'], hop=row['hop'], **curves), f'a row of the hub ({name})')
+    (lo, hi, at, size), n = (row[k] for k in ('lo', 'hi', 'at', 'size')), len(record['f0'])
+    whole = all(type(x) is int for x in (row['part'], lo, hi, at, size)) and isinstance(row['name'], str)
+    if not whole or not 0 <= row['part'] < 2**31 or not 1 <= size <= 2**16 or not at - size <= lo < hi <= at + n + size:
+        raise ValueError(f'a row of the hub ({shown(name)}) claims starts from {lo} to {hi} of {size} frames, which are not in it')
+    return record
+
 # %% ../nbs/04c_hub.ipynb #c2d39b4d
 def row_crops(
     row: dict,    # of `feature_rows`
@@ -56,8 +72,7 @@ def row_crops(
     epoch: int=0,
 ) -> Iterator[dict]: # crops, as `Crops` gives them
     "Cut the crops that an epoch takes from a row."
-    record = {k: torch.tensor(row[k]) for k in ('audio', 'f0', 'periodicity', 'loudness')}
-    record |= dict(sr=row['sr'], hop=row['hop'])
+    record = _row_record(row)
     for start in crop_starts(row, seed, epoch):
         yield cut_crop(record, start - row['at'], row['size']) | dict(name=row['name'], start=start*row['hop'])
 
@@ -258,7 +273,8 @@ def hub_json(
     from huggingface_hub import hf_hub_download
     try: path = hf_hub_download(repo_id, f'{name}.json', repo_type='dataset', token=token)
     except _broken() as e: raise _refused(e, repo_id) from e
-    return json.loads(Path(path).read_text(encoding='utf-8'))
+    try: return json.loads(Path(path).read_text(encoding='utf-8'))
+    except (ValueError, RecursionError): raise ValueError(f'{repo_id}: {name}.json is damaged: it is not JSON') from None
 
 # %% ../nbs/04c_hub.ipynb #62c7ff4c
 class StreamedCrops(Dataset):
@@ -329,12 +345,14 @@ def hub_datasets(
     most: int=64,        # crops to hold out
 ) -> tuple: # training crops, held-out crops, statistics
     "Collect what to learn from and what to measure on, from the hub."
-    stats = hub_json(repo_id, 'statistics')
+    stats = check_stats(hub_json(repo_id, 'statistics'), f'{repo_id}: statistics') or {}
+    if not 0 < stats.get('minutes', 0) < 1e5: raise ValueError(f'{repo_id}: statistics do not say how many minutes there are')
     def away(name): return is_held_out(name, hold_out)
     unheard = (crop for crop in HubCrops(repo_id) if away(crop['name']))
     held = FixedCrops(itertools.islice(unheard, most if hold_out else 0))
     if hold_out and not held: raise ValueError(f'{repo_id}: too few performances to hold some out')
-    first = next(iter(held or HubCrops(repo_id, seed=seed)))
+    first = next(iter(held or HubCrops(repo_id, seed=seed)), None)
+    if first is None: raise ValueError(f'{repo_id}: there are no crops in this dataset')
     n = len(first['audio'])
     if n != round(seconds*sr):
         raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
