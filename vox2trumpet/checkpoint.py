@@ -178,6 +178,15 @@ def load_config(
 # %% ../nbs/02a_checkpoint.ipynb #47371312
 format_name = 'vox2trumpet-model-1'
 
+def _ordered(data):
+    "Sort the metadata of a safetensors file, so that the same model is always the same bytes."
+    n = 8 + int.from_bytes(data[:8], 'little')
+    head = json.loads(data[8:n])
+    head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
+    text = json.dumps(head, separators=(',', ':')).encode()
+    text += b' '*(-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + data[n:]
+
 def save_model(
     model: Instrument,
     path: str|Path, # *.safetensors
@@ -188,7 +197,7 @@ def save_model(
     meta = dict(config=model.config, stats=model.stats, card=model.card, **meta)
     header = dict(format=format_name, **{k: json.dumps(v) for k, v in meta.items()})
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with whole_file(path) as part: part.write_bytes(save(weights, header))
+    with whole_file(path) as part: part.write_bytes(_ordered(save(weights, header)))
 
 # %% ../nbs/02a_checkpoint.ipynb #2b15bfc0
 stats_keys = dict(

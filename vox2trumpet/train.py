@@ -299,7 +299,8 @@ def train(
     watch=None, # called with step and loss
 ) -> str: # path of the best model, or of `latest.pt` if no epoch has ended yet
     "Train an instrument; the same command goes on where it stopped."
-    check_options({k: v for k, v in locals().items() if k in options_of(train)}, train)
+    known, given = options_of(train), locals()
+    check_options({k: given[k] for k in known}, train)
     if name is not None: check_text(name, 'name')
     folder = Path(checkpoint_dir)
     wanted = run_settings(config_name, config, batch_size=batch_size, seed=seed, styles=styles, precision=precision)
