@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_numbers', 'check_wave', 'check_hum', 'expected_range', 'check_range', 'check_pitchless',
-           'unexplained', 'check_tones', 'fingerprint', 'duplicates', 'check_recordings', 'findings_text',
-           'findings_table', 'set_aside', 'features_picture', 'overview', 'look']
+           'unexplained', 'check_tones', 'fingerprint', 'shared_passages', 'Copy', 'duplicates', 'check_recordings',
+           'findings_text', 'findings_table', 'set_aside', 'features_picture', 'overview', 'look']
 
 # %% ../nbs/04b_checkup.ipynb #ae8ca9d4
 import math, shutil, tempfile
@@ -180,29 +180,90 @@ def _alike(a, b, ta, tb):
     e = (e[n - 1:] - torch.cat([e.new_zeros(1), e[:len(z) - n]])).clamp(min=1e-12).sqrt()
     return float((c/e).abs().max()/x.norm())
 
-def duplicates(
+def _candidates(code, file):
+    "Yield pairs of places with equal codes in different files."
+    order = np.lexsort((file, code))
+    for a, b in runs(np.diff(code[order], append=-1) == 0): # a…b have equal codes
+        group = order[a:b + 1]
+        often = np.unique(file[group], return_inverse=True, return_counts=True)[1:]
+        group = group[often[1][often[0]] <= 8]              # what a file repeats says nothing
+        reach = len(group) if len(group) <= 40 else 8       # among many, the neighbours are enough
+        for i in range(len(group)):
+            for j in group[i + 1:i + reach]:
+                if file[group[i]] != file[j]: yield group[i], j
+
+def shared_passages(
     files: list[Path], # prepared
     least: float=.8,   # correlation
-) -> list: # of (file a, time, file b, time, seconds, correlation)
-    "Find passages that two files share."
-    codes = [fingerprint(read_features(p, numbers=False)) for p in files]
-    code, file = np.concatenate(codes), np.repeat(np.arange(len(codes)), [len(c) for c in codes])
-    at, order, votes = np.concatenate([np.arange(len(c)) for c in codes]), np.argsort(code, kind='stable'), {}
-    for a, b in runs(np.diff(code[order], append=-1) == 0):       # a…b have equal codes
-        group = order[a:b + 1]
-        if len(group) > 40: continue                              # says nothing
-        for i in range(len(group)):
-            for j in group[i + 1:]:
-                p, q = sorted((group[i], j), key=lambda k: file[k])
-                if file[p] != file[q]: votes.setdefault((file[p], file[q], (at[p] - at[q] + 1)//3), []).append((at[p], at[q]))
-    found = {}
+) -> dict: # (i, j): frame in file i, frame in file j, correlation, frames that match
+    "Find passages that two files share; among very many copies not every pair is listed."
+    def read(i): return read_features(files[i], numbers=False)
+    codes = [fingerprint(read(i)) for i in range(len(files))]
+    file = np.repeat(np.arange(len(codes)), [len(c) for c in codes])
+    at = np.concatenate([np.arange(len(c)) for c in codes])
+    votes, found = {}, {}
+    for p, q in _candidates(np.concatenate(codes), file):
+        votes.setdefault((file[p], file[q], (at[p] - at[q] + 1)//3), []).append((at[p], at[q]))
     for (i, j, _), hits in votes.items():
-        if len(hits) < 3: continue
-        a, b = (read_features(files[k], numbers=False) for k in (i, j))
-        hits.sort(key=lambda h: -float(a['loudness'][h[0]]))      # compare where it sounds
+        if len(hits) < 3 or len(hits) <= found.get((i, j), [0])[-1]: continue
+        a, b = read(i), read(j)
+        hits.sort(key=lambda h: -float(a['loudness'][h[0]])) # compare where it sounds
         same, ta, tb = max((_alike(a, b, *h), *h) for h in hits[::max(1, len(hits)//8)])
-        if same > least and len(hits) > found.get((i, j), [0])[-1]: found[i, j] = [ta, tb, same, len(hits)]
-    return [(files[i], float(ta)*hop/sr, files[j], float(tb)*hop/sr, n*hop/sr, c) for (i, j), (ta, tb, c, n) in found.items()]
+        if same > least: found[i, j] = [ta, tb, same, len(hits)]
+    return found
+
+# %% ../nbs/04b_checkup.ipynb #1f70f4b1
+def _groups(pairs, n):
+    "Gather the numbers 0…n-1 into groups that are connected by pairs."
+    group = list(range(n))
+    for i, j in pairs:
+        old, new = group[j], group[i]
+        if old != new: group = [new if g == old else g for g in group]
+    return [g for g in ([i for i in range(n) if group[i] == k] for k in sorted({*group})) if len(g) > 1]
+
+class Copy(NamedTuple):
+    "A passage of a file that is in another file, too."
+    file: Path
+    time: float    # s, where the passage begins
+    other: Path
+    at: float      # s, where it begins there
+    alike: float   # correlation
+    copies: int    # files in the group
+
+def duplicates(
+    files: list[Path],   # prepared
+    held: list[Path]=(), # those of them that are validated on
+    least: float=.8,     # correlation
+) -> list[Copy]: # one for each file of a group but the original
+    "Find groups of files that share passages."
+    found, copies, held = shared_passages(files, least), [], {*held}
+    lengths, edges = [len(read_features(p, numbers=False)['audio']) for p in files], {}
+    for (i, j), (ta, tb, same, _) in found.items():
+        edges.setdefault(i, {})[j] = ta, tb, same
+        edges.setdefault(j, {})[i] = tb, ta, same
+    for group in _groups(found, len(files)):
+        group.sort(key=lambda i: (files[i] not in held, -lengths[i], i)) # what is held out comes first, then the longest
+        reached = {group[0]: 0}                             # file → where the first one's beginning would be, frames
+        waiting = [group[0]]
+        for i in waiting:
+            for j, (ti, tj, same) in sorted(edges[i].items()):
+                if j in reached: continue
+                reached[j] = reached[i] + tj - ti
+                waiting.append(j)
+                copy = _copy(files, group, i, j, (ti, tj, same), reached[j], least)
+                leak = [k for k in edges[j] if files[k] in held and not {files[j], copy.other} & held]
+                if leak: copy = _copy(files, [leak[0], *group], leak[0], j, edges[leak[0]][j], 0, least)._replace(copies=len(group))
+                copies.append(copy)
+    return copies
+
+def _copy(files, group, i, j, edge, shift, least):
+    "Name the first file of a group as that of which file j is a copy if a comparison shows that; else file i."
+    ti, tj, same = edge
+    first = group[0]
+    if i != first:
+        direct = _alike(*(read_features(files[k], numbers=False) for k in (j, first)), tj, max(0, tj - shift))
+        if direct > least: i, ti, same = first, max(0, tj - shift), direct
+    return Copy(files[j], float(tj)*hop/sr, files[i], float(ti)*hop/sr, same, len(group))
 
 # %% ../nbs/04b_checkup.ipynb #31a481bb
 def _first_bad(path):
@@ -252,12 +313,12 @@ def check_recordings(
             if p.suffix != '.pt': save_features(Path(tmp)/f'{i}.pt', record)
             well.append((p, p if p.suffix == '.pt' else Path(tmp)/f'{i}.pt'))
         original = {kept: p for p, kept in well}
-        for a, ta, b, tb, seconds, c in duplicates(list(original)):
-            a, b = original[a], original[b]
-            leak = (a in held) != (b in held)
-            if a in held: a, b, ta, tb = b, a, tb, ta # name the one that is trained on
-            detail = f'is in {b} at {tb:.2f} s (correlation {c:.2f})'
-            findings.append(Finding(str(a), ta, 'leak' if leak else 'duplicate', detail, leak))
+        kept = list(original)
+        for copy in duplicates(kept, [k for k in kept if original[k] in held]):
+            file, other = original[copy.file], original[copy.other]
+            leak = other in held and file not in held
+            detail = f'is in {other} at {copy.at:.2f} s (correlation {copy.alike:.2f}{f", {copy.copies} copies" if copy.copies > 2 else ""})'
+            findings.append(Finding(str(file), copy.time, 'leak' if leak else 'duplicate', detail, leak))
     findings = sorted(findings, key=lambda f: (not f.serious, f.file, f.time or 0))
     if fix: set_aside(findings, where)
     return findings
