@@ -393,26 +393,50 @@ static void measure_level() { // the shorter window hears an attack sooner
     level = most(level_of(512, level_weight), level_of(256, level_weight_short));
 }
 
-static void weigh_evidence() { // posterior and salience → pitch and periodicity
-    int best = -1;
+// Of all paths of pitches up to this frame, the best one to each bin: a step of up to 80 cents is free, and a leap costs
+// as much as two frames of clear evidence. Where nothing sounds, the past counts half as much with each frame.
+static float path[bins];
+static const float leap_cost = 8;
+static const int free_step = 4; // bins
+static void follow_path(bool open) {
+    static float reached[bins];
+    float best = -1e9;
+    for (int p = 0; p < bins; p++) {
+        float from = -leap_cost;
+        for (int q = most(0, p - free_step); q <= least(bins - 1, p + free_step); q++) from = most(from, path[q]);
+        reached[p] = evidence[p] + (open ? from : from/2);
+        best = most(best, reached[p]);
+    }
+    for (int p = 0; p < bins; p++) path[p] = reached[p] - best;
+}
+static void weigh_evidence() { // posterior and salience
     for (int p = 0; p < bins; p++) {
         bool inside = bin_hz[p] >= reals.low && bin_hz[p] <= reals.high;
         evidence[p] = inside ? log_(posterior[p] + reals.eps) + reals.comb_weight*most(salience[p], 0.f) : -30;
-        if (best < 0 || evidence[p] > evidence[best]) best = p;
     }
+}
+static void refine_pitch(const float* chosen) { // the best bin of the evidence or of the path → pitch and periodicity
+    int best = 0;
+    for (int p = 1; p < bins; p++) if (chosen[p] > chosen[best]) best = p;
     double sum = 0, moment = 0;
     float p_near = 0, s_near = 0;
-    for (int d = -4; d <= 4; d++) {
-        int p = within(best + d, 0, bins - 1);
-        double weight = exp_(evidence[p] - evidence[best]) + 1e-9;
-        sum += weight;
-        moment += weight*p;
+    int peak = best;
+    for (int p = most(0, best - 4); p <= least(bins - 1, best + 4); p++) {
+        if (evidence[p] > evidence[peak]) peak = p;
         p_near = most(p_near, posterior[p]);
         s_near = most(s_near, salience[p]);
+    }
+    for (int d = -4; d <= 4; d++) {
+        int p = within(peak + d, 0, bins - 1);
+        double weight = exp_(evidence[p] - evidence[peak]) + 1e-9;
+        sum += weight;
+        moment += weight*p;
     }
     pitch = 10*exp2_((reals.first_cent + reals.cents_per_bin*moment/sum)/1200);
     periodicity = sigmoid(reals.fit_a + reals.fit_b*log_(p_near + reals.eps) + reals.fit_c*most(s_near, 0.f));
 }
+
+static bool open, sounding; // a note is on; this frame is sure
 
 static void hear() { // 160 new samples are in `recent`
     static float x[window];
@@ -420,9 +444,14 @@ static void hear() { // 160 new samples are in `recent`
     measure_level();
     pitch = 440;
     periodicity = 0;
-    if (!crepe(x)) return;
+    if (!crepe(x)) {
+        for (float& v : path) v /= 2;
+        return;
+    }
     fit_combs(x);
     weigh_evidence();
+    follow_path(open);
+    refine_pitch(path);
 }
 
 // --------------------------------------------------------------------- deciding: what the network chooses to sound
@@ -672,7 +701,6 @@ static Histogram levels, quiet, notes; // of the singing, dB; of what has no pit
 // the gate
 static float supposed_voice;                     // level of the voice as long as little was heard, dB
 static int sung_frames, sure_frames, hold_frames, since_closed;
-static bool open, sounding;                      // open: a note is on; sounding: this frame is sure
 static bool tail; static float tail_reference, tail_lowest, tail_fell, tail_pitch, before[9]; static int tail_since;
 
 static float voice_level() { return sung_frames > 20 ? levels.quantile(.9) : supposed_voice; }
@@ -701,7 +729,8 @@ static void gate() {
     if (periodicity < .25) quiet.add(most(level, voice - 70));
     float noise = quiet.sum > 10 ? quiet.quantile(.1) : voice - 70;
     bool over = in_tail();
-    bool opens = !over && periodicity > .5 && level > most(noise + 3, voice - 23);
+    int depth = sung_frames > 20 ? 23 : 20; // less is let through as long as the voice is not known
+    bool opens = !over && periodicity > .5 && level > most(noise + 3, voice - depth);
     bool keeps = !over && periodicity > .25 && level > most(noise + 1, voice - 29);
     since_closed++;
     if (open) {
@@ -723,7 +752,7 @@ static int octave, key_mask;
 static bool automatic, muted, calibrated;
 // what is sung and played
 static float held_pitch, centre, fade, played_f0, played_loudness;
-static int leaping, calibrating;
+static int calibrating;
 static bool was_open;
 
 static double octave_cost(int shift) { // how far the singing lies outside the instrument's range
@@ -753,22 +782,18 @@ static double tuned(double f) { // pull the centre of a note to the nearest note
     return f*exp2_(tuning*pull/12);
 }
 static double mapped(double loudness) { // the singer's dynamics, laid over the instrument's
-    double n = levels.sum, prior = calibrated ? 0 : 30;
+    double n = levels.sum, prior = calibrated ? 0 : 30, wide = calibrated ? 0 : 300; // frames that the defaults count for
     double middle = n ? levels.quantile(.5) : 0, spread = n ? levels.quantile(.9) - levels.quantile(.1) : 0;
     middle = (n*middle + prior*(supposed_voice - 6))/most(n + prior, 1.);
-    spread = most((n*spread + prior*12)/most(n + prior, 1.), 3.);
+    spread = most((n*spread + wide*12)/most(n + wide, 1.), 3.);
     double slope = within((reals.loud90 - reals.loud10)/spread, .6, 1.5);
     double y = reals.loud50 + slope*(loudness - middle);
     return (y > reals.loud99 ? reals.loud99 + 6*tanh_((y - reals.loud99)/6) : y) + level_by;
 }
 static void sing() { // what was heard → what to play
     gate();
-    if (open && sounding) {
-        bool leap = was_open && __builtin_fabs(log2_(pitch/held_pitch)) > .4;
-        if (leap && !leaping) leaping = 1; // a leap is believed when it lasts
-        else { held_pitch = pitch; leaping = 0; }
-        notes.add(log2_(held_pitch));
-    }
+    if (open) held_pitch = pitch;
+    if (sounding) notes.add(log2_(pitch));
     if (calibrating && !--calibrating) { calibrated = sung_frames > 30; choose_octave(); }
     if (open && !was_open) choose_octave();
     if (!automatic && !open) octave = octave_wanted;
@@ -880,7 +905,7 @@ EXPORT void start(double rate_) { // silence, at a rate in samples/s
     phase = fade = biased = unbiased = 0;
     forget();
     open = sounding = was_open = tail = false;
-    hold_frames = sure_frames = leaping = calibrating = octave = 0;
+    hold_frames = sure_frames = calibrating = octave = 0;
     since_closed = 1000;
     tail_reference = -120;
     for (float& x : before) x = -120;
@@ -890,7 +915,7 @@ EXPORT void start(double rate_) { // silence, at a rate in samples/s
     automatic = true; muted = false; room_on = 0; style = sizes.style;
     transpose = tuning = level_by = 0;
     reference_a4 = 440; key_mask = 4095;
-    clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail);
+    clear(path); clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail);
     clear(amplitudes); clear(was_amplitudes); clear(magnitudes); clear(rendered);
     for (auto& row : memory) clear(row);
 }
@@ -995,6 +1020,10 @@ static float at_16k() { // the next sample at 16 kHz, from the device's
     if (rate == 16000) return input_history[resampled & (history - 1)];
     return down.at(input_history, history - 1, resampled*ratio);
 }
+static float soft_limit(float y) { // a device cuts off what is larger than 1
+    float size = __builtin_fabsf(y);
+    return size <= .75f ? y : __builtin_copysignf(.75 + .25*tanh_((size - .75)*4), y);
+}
 EXPORT void process(int n) { // n samples in `input`, as many out in `output`
     double reach = rate == 16000 ? 0 : lobes*most(ratio, 1.);
     for (int i = 0; i < n; i++) {
@@ -1009,7 +1038,7 @@ EXPORT void process(int n) { // n samples in `input`, as many out in `output`
             if (hop_fill == hop) { hop_fill = 0; one_hop(); }
         }
         float y = rendered_at < rendered_count ? rendered[rendered_at++] : 0;
-        output_block[i] = room_on ? in_room(y) : y;
+        output_block[i] = soft_limit(room_on ? in_room(y) : y);
     }
 }
 
@@ -1024,6 +1053,7 @@ EXPORT void probe_window() { // the window in `input` → posterior, salience, p
     if (!crepe(input_block)) return;
     fit_combs(input_block);
     weigh_evidence();
+    refine_pitch(evidence);
 }
 EXPORT void probe_frame(float f0, float loudness) { // what is chosen and rendered for a frame
     arrived += int(rate/100);
@@ -1036,7 +1066,7 @@ EXPORT void probe_stage(int what, int times) { // one stage alone, to measure wh
         case 1: measure_level(); break;
         case 2: crepe(recent); break;
         case 3: fit_combs(recent); break;
-        case 4: weigh_evidence(); break;
+        case 4: weigh_evidence(); follow_path(open); refine_pitch(path); break;
         case 5: sing(); break;
         case 6: decide(played_f0, played_loudness); break;
         case 7: make_noise(); break;
