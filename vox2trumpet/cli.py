@@ -286,7 +286,8 @@ commands = dict(
         'vox2trumpet train --data_dir features --batch_size 16 --epochs 2 --config_name tiny',), finish_train),
     evaluate=Command('evaluate:evaluate', 'Measuring', (
         'vox2trumpet evaluate --ref_dir recordings --out_dir reconstructed',), 'evaluate:scores_table', named=('ref_dir',)),
-    bench=Command('bench:bench', 'Measuring', ('vox2trumpet bench --quick',), 'bench:bench_table'))
+    bench=Command('bench:bench', 'Measuring', ('vox2trumpet bench --quick',), 'bench:bench_table'),
+    faults=Command('faults:faults', 'Measuring', ('vox2trumpet faults --kind models',), 'faults:finish_faults'))
 
 # %% ../nbs/06a_cli.ipynb #69d1d720
 class LazyCommands(TyperGroup):
