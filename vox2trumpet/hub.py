@@ -7,8 +7,9 @@ __all__ = ['feature_rows', 'crop_starts', 'row_crops', 'write_shards', 'push_fea
            'HubCrops', 'hub_json', 'StreamedCrops', 'FixedCrops', 'is_held_out', 'hub_datasets']
 
 # %% ../nbs/04c_hub.ipynb #848665fa
-import itertools, json, tempfile, time, zlib
+import itertools, json, shutil, tempfile, time, zlib
 import numpy as np, torch
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterable, Iterator
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
@@ -17,7 +18,7 @@ from .core import sr
 from .checkpoint import check_stats
 from .data import admissible_starts, check_record, cut_crop, performance, prepared, read_features
 from .statistics import statistics
-from .prepare import manifest, manifest_path
+from .prepare import folder_lock, manifest, manifest_path
 
 # %% ../nbs/04c_hub.ipynb #8c177d87
 def feature_rows(
@@ -152,6 +153,16 @@ def _refused(e, repo_id):
     why = str(e).splitlines()[0] if str(e) else type(e).__name__
     return OSError(f'{repo_id}: the hub does not answer as it should ({why})')
 
+# %% ../nbs/04c_hub.ipynb #3911fa4a
+@contextmanager
+def _workplace():
+    "Give a temporary folder, and remove those whose processes were killed."
+    name = 'vox2trumpet-push-'
+    for left in Path(tempfile.gettempdir()).glob(f'{name}*'):
+        if left.is_symlink(): continue
+        with suppress(OSError), folder_lock(left, 'push'): shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=name) as tmp, folder_lock(tmp, 'push'): yield Path(tmp)/'features'
+
 # %% ../nbs/04c_hub.ipynb #912ecd6d
 def push_features(
     data_dir: str|Path,  # a prepared folder
@@ -165,7 +176,7 @@ def push_features(
     require('train', 'datasets', 'huggingface_hub')
     from huggingface_hub import HfApi
     api = HfApi(token=_token(token))
-    with tempfile.TemporaryDirectory() as tmp:
+    with _workplace() as tmp:
         made = write_shards(data_dir, tmp, **kwargs)
         try:
             url = api.create_repo(repo_id, repo_type='dataset', private=not public, exist_ok=True)

@@ -10,7 +10,7 @@ import gzip, hashlib, http.client, json, os, re, shutil, ssl, tarfile, time, url
 from pathlib import Path, PurePosixPath
 from .core import playing_range, playing_ranges, whole_file
 from .data import urmp_name
-from .prepare import digest
+from .prepare import digest, folder_lock
 
 # %% ../nbs/04a_urmp.ipynb #c95029fe
 urmp_page = 'https://datadryad.org/dataset/doi:10.5061/dryad.ng3r749'
@@ -135,12 +135,18 @@ def _ask(url, have, tag, timeout):
     return answer
 
 # %% ../nbs/04a_urmp.ipynb #7f3ffc6a
+def _known(path):
+    "Read what an earlier run has noted; nothing if it is not there or damaged."
+    try: note = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError): return {}
+    return note if isinstance(note, dict) else {}
+
 def _attempt(url, part, timeout, bar):
     "Append what one connection brings; return whether all is there."
     beside = part.with_suffix('.note')
-    note = json.loads(beside.read_text()) if beside.exists() and part.exists() else {}
+    note = _known(beside) if part.exists() else {}
     have = part.stat().st_size if note else 0
-    if have and have == note['size']: return True
+    if have and have == note.get('size'): return True
     with _ask(url, have, note.get('tag'), timeout) as r:
         if r.status != 206 or not r.headers.get('Content-Range', '').startswith(f'bytes {have}-'): have = 0
         if have == 0 and r.status == 206:
@@ -174,9 +180,11 @@ def fetch(
     "Download a file, going on where the last attempt, or the last run, ended."
     from tqdm.auto import tqdm
     path, failed = Path(path), 0
-    if path.exists(): return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
+    if path.exists():
+        part.with_suffix('.note').unlink(missing_ok=True)
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
     size = lambda: part.stat().st_size if part.exists() else 0
     with tqdm(unit='B', unit_scale=True, disable=not progress) as bar:
         while True:
@@ -197,6 +205,23 @@ def fetch(
     part.with_suffix('.note').unlink(missing_ok=True)
     return path
 
+# %% ../nbs/04a_urmp.ipynb #9b164201
+def _from_net(out_dir, url, instrument, keep, progress, **kwargs):
+    "Download the archive, take the tracks out, and note that this is done."
+    path, done = out_dir/'Dataset.tar.gz', out_dir/f'.urmp-{instrument}.json'
+    report = _known(done)
+    if not report or not all((out_dir/f).exists() for f in report['files']):
+        fetch(url, path, progress=progress, **kwargs)
+        with open(path, 'rb') as f: head = f.read(2)
+        if head != b'\x1f\x8b':
+            path.unlink()
+            raise ValueError(f'{url} sent something that is not an archive: open it in a browser, and pass the file with --archive')
+        try: report = extract(path, out_dir, instrument, progress)
+        except ValueError as e: raise ValueError(f'{e}; remove {path} to download it again') from None
+        with whole_file(done) as part: part.write_text(json.dumps(report))
+    if not keep: path.unlink(missing_ok=True)
+    return report
+
 # %% ../nbs/04a_urmp.ipynb #4ba94a33
 def download(
     out_dir: str|Path='data/urmp',   # where the tracks go
@@ -212,20 +237,10 @@ def download(
     "Get the tracks of one instrument of the URMP dataset; goes on where it stopped."
     playing_range(instrument)
     if archive and source_dir: raise ValueError('give --archive or --source_dir, not both')
-    if source_dir: return gather(source_dir, out_dir, instrument)
-    if archive: return extract(archive, out_dir, instrument, progress)
-    done = Path(out_dir)/f'.urmp-{instrument}.json'
-    report = json.loads(done.read_text()) if done.exists() else None
-    if report and all((done.parent/f).exists() for f in report['files']): return report
-    path = fetch(url, Path(out_dir)/'Dataset.tar.gz', progress=progress, **kwargs)
-    with open(path, 'rb') as f: head = f.read(2)
-    if head != b'\x1f\x8b':
-        path.unlink()
-        raise ValueError(f'{url} sent something that is not an archive: open it in a browser, and pass the file with --archive')
-    report = extract(path, out_dir, instrument, progress)
-    with whole_file(done) as part: part.write_text(json.dumps(report))
-    if not keep: path.unlink()
-    return report
+    with folder_lock(out_dir, 'download'):
+        if source_dir: return gather(source_dir, out_dir, instrument)
+        if archive: return extract(archive, out_dir, instrument, progress)
+        return _from_net(Path(out_dir), url, instrument, keep, progress, **kwargs)
 
 # %% ../nbs/04a_urmp.ipynb #ce56099c
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.urmp
