@@ -162,7 +162,7 @@ class _SoundFile:
     "A recording that libsndfile decodes."
     def __init__(self, contents):
         self.contents, self.sound = contents, _open_sound(contents.file)
-        self.at = self.silence = 0 # frames handed out; frames of silence still to be
+        self.at = self.silence = self.filled = 0 # frames handed out; of silence still to be; of silence in all
         self.rate, self.channels = self.sound.samplerate, self.sound.channels
         claimed = contents.claimed or self.sound.frames
         self.frames = contents.frames or (claimed if claimed < 2**62 else None)
@@ -191,7 +191,10 @@ class _SoundFile:
         x, failed = _decode(self.sound, max(0, room))
         self.at += len(x)
         if len(x) or not n: return x
-        if self.gaps: return None if self._resume([round(self.gaps.pop(0)[1]*self.rate)]) else x
+        if self.gaps:
+            if self._resume([round(self.gaps.pop(0)[1]*self.rate)]): return None
+            self._note('breaks off after {t} s')
+            return x
         slack = 0 if failed else self.slack
         if self.frames and self.at < self.frames - slack: return self._behind(x)
         if failed and not self.frames: self._note('is damaged at {t} s, and not read beyond')
@@ -216,13 +219,14 @@ class _SoundFile:
         "Open the file again at the first place that can be decoded; silence fills the gap."
         import soundfile as sf
         for place in places:
-            if not 0 <= place - self.at <= 600*self.rate: continue
+            if not 0 <= place - self.at <= 600*self.rate - self.filled: continue # ten minutes in all
             try:
                 sound = _open_sound(self.contents.seekable or self.contents.file)
                 with _quiet(): sound.seek(place)
                 if len(_decode(sound, 1)[0]):
                     sound.seek(place)
                     self.sound, self.silence = sound, place - self.at
+                    self.filled += self.silence
                     return True
             except sf.LibsndfileError: pass
         return False
@@ -288,6 +292,9 @@ class _FFmpeg:
         if len(head) < 24 or head[:4] != b'.snd':
             self.close()
             raise ValueError(self._errors() or 'it holds no sound')
+        if re.search('Audio: amr_nb .*/ 0x0038', self._text()): # NMS ADPCM that libsndfile refused, and no AMR
+            self.close()
+            raise ValueError('its NMS ADPCM is damaged')
         start, _, _, self.rate, self.channels = struct.unpack('>5I', head[4:])
         self._bytes(start - 24)
         m = re.search(r'Duration: (\d+):(\d+):([\d.]+)', self._text())

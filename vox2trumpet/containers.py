@@ -42,8 +42,11 @@ class View(io.RawIOBase):
     "A file that starts with `head` and goes on with a piece of another file."
     def __init__(self, file, head=b'', start=0, end=None):
         last = file.seek(0, 2)
+        length = max(0, (last if end is None else min(end, last)) - start)
+        while isinstance(file, View) and start >= len(file.head): # thousands of views may lie one behind the other
+            file, start = file.file, start - len(file.head) + file.start
         self.file, self.head, self.start, self.at = file, bytes(head), start, 0
-        self.size = len(head) + max(0, (last if end is None else min(end, last)) - start)
+        self.size = len(head) + length
 
     def readable(self): return True
     def seekable(self): return True
@@ -223,14 +226,14 @@ def look_into_mp3(
     file: BinaryIO,
 ) -> Contents|None: # None: not an MP3
     "Count the frames of an MP3, and find the places where there are none."
-    file = io.BufferedReader(View(file), 2**16)
+    reader = io.BufferedReader(View(file), 2**16)
     n, info, first, claimed, behind, parts, damage = 0, None, None, None, None, [], []
-    for at, frame in _mp3_frames(file):
+    for at, frame in _mp3_frames(reader):
         if isinstance(frame, int): # so many bytes are no frame
             parts.append((None, frame))
             damage.append((n*first.samples/first.rate, 'is damaged at {t} s'))
             continue
-        name = read_at(file, at + frame.tag, 12)
+        name = read_at(reader, at + frame.tag, 12)
         if name[:4] in (b'Xing', b'Info'): # a count, no sound
             if n: # of a file that was joined
                 behind = View(file, start=at)
@@ -341,10 +344,10 @@ def look_into_ogg(
     file: BinaryIO,
 ) -> Contents|None: # None: leave it to the decoder
     "Check the pages of an Ogg file."
-    file = io.BufferedReader(View(file), 2**16)
+    reader = io.BufferedReader(View(file), 2**16)
     rate, last, closed, gaps, behind = None, 0., False, [], None
     lost, start = 0, 0. # pages still to be left out behind damage, and where that began
-    for at, page in _ogg_pages(file):
+    for at, page in _ogg_pages(reader):
         if page is None:
             start = start if lost else last
             lost = 2 if rate == 48_000 and skip else 1 # libsndfile misplaces Opus' first page behind a gap
@@ -363,7 +366,7 @@ def look_into_ogg(
     if lost and not behind: closed, last = False, start
     damage = [(a, 'is damaged at {t} s') for a, _ in gaps]
     if not closed: damage.append((last, 'breaks off after {t} s'))
-    whole = file if behind is None else View(file, end=behind.start)
+    whole = file if behind is None else View(file, end=at)
     return Contents(whole, damage=tuple(damage), gaps=tuple(gaps), behind=behind)
 
 # %% ../nbs/00d_containers.ipynb #cfe137e8
