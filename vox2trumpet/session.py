@@ -169,7 +169,8 @@ def _check_optimizer(found, weights, where):
     if groups[0].get('params') != list(range(len(weights))) or not isinstance(state, dict): refuse()
     for i, known in state.items():
         if i not in range(len(weights)) or not isinstance(known, dict) or known.keys() != {'step', 'exp_avg', 'exp_avg_sq'}: refuse()
-        if not all(isinstance(x, Tensor) and x.layout == torch.strided and x.isfinite().all() for x in known.values()): refuse()
+        def plain(x): return isinstance(x, Tensor) and x.is_floating_point() and x.layout == torch.strided and x.device.type == 'cpu'
+        if not all(plain(x) and x.isfinite().all() for x in known.values()): refuse()
         if any(known[k].shape != weights[i].shape for k in ('exp_avg', 'exp_avg_sq')) or known['step'].numel() != 1: refuse()
 
 def _check_position(at, where):
