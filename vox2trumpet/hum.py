@@ -11,7 +11,7 @@ __all__ = ['tenths', 'demodulate', 'steadiness', 'tune_mains', 'running_median',
 import numpy as np, torch
 from itertools import chain, pairwise
 from typing import Iterable, Iterator, NamedTuple
-from .core import a_weighting, rechunk, sr
+from .core import a_weighting, rechunk, runs, sr
 
 # %% ../nbs/01a_hum.ipynb #40e28d69
 def tenths(
@@ -137,8 +137,9 @@ def _stretches(
     "Cut a signal into stretches."
     past = nothing = np.zeros(0, np.float32)
     for x, after in pairwise(chain(rechunk(blocks, n), [nothing])):
+        past = past[-max(halo, n - len(x)):] # more of it before a short end
         yield np.concatenate([past, x, after[:halo]]), slice(len(past), len(past) + len(x))
-        past = x[-halo:]
+        past = x
 
 # %% ../nbs/01a_hum.ipynb #f2162f8b
 def remove_mains(
@@ -165,9 +166,8 @@ def half_overlapped(
     n: int=2048,   # samples in a window
 ) -> np.ndarray: # complex; half a sine's amplitude at its peak; (windows, n/2 + 1)
     "Transform windows that overlap by half."
-    padded = np.pad(x, (n//2, n))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, n)[::n//2]
-    return np.fft.rfft(windows*np.hanning(n + 1)[:-1])*2/n
+    padded = torch.from_numpy(np.pad(x, (n//2, n))).float()
+    return torch.fft.rfft(padded.unfold(0, n, n//2)*(torch.hann_window(n)*2/n)).numpy()
 
 # %% ../nbs/01a_hum.ipynb #34dd0f7a
 def spectral_peaks(
@@ -262,7 +262,7 @@ def follow_lines(
     swing: float=4.,  # dB by which a peak may differ from its line
     lost: int=5,      # windows in which a line may be missing though nothing hides it
     hidden: int=60,   # windows in which it may be hidden
-    least: int=24,    # windows in which it must be seen
+    least: int=4,     # windows in which it must be seen
 ) -> list[Line]:
     "Follow the peaks of the spectrum from window to window."
     peaks = spectral_peaks(db)
@@ -280,7 +280,7 @@ def follow_lines(
 # %% ../nbs/01a_hum.ipynb #90c046d0
 def _weighted_power(X, sr): # spectra (windows, bins) → A-weighted power of each bin
     hz = torch.fft.rfftfreq(2*X.shape[1] - 2, 1/sr)
-    return np.square(np.abs(X))*(10**(a_weighting(hz)/10)).double().numpy()
+    return (np.square(X.real) + np.square(X.imag))*(10**(a_weighting(hz)/10)).numpy()
 
 def _goes_on(
     line: Line,
@@ -292,7 +292,8 @@ def _goes_on(
     t, bins, level = line.everywhere()
     if np.median(np.abs(line.db - np.median(line.db))) > swing: return False
     near = np.clip(np.round(bins).astype(int)[:, None] + [-1, 0, 1], 0, db.shape[1] - 1)
-    return bool((db[t[:, None], near].max(1) < level - 10).mean() < missing)
+    there = db[t[:, None], near].max(1) >= level - 10
+    return bool((~there).mean() < missing)
 
 def _above_lines(
     power: np.ndarray, # of the whole sound, (windows,)
@@ -305,9 +306,39 @@ def _above_lines(
         of_lines[t] += 1.5*10**(db/10) # a Hann window spreads a sine over three bins
     with np.errstate(divide='ignore'): return 10*np.log10((power + 1e-16)/of_lines)
 
+# %% ../nbs/01a_hum.ipynb #0dfc81a8
 def _alike(a, b): # two lines: the same machine, at another time?
     drift = np.log(np.median(a.bins)/np.median(b.bins))
     return abs(drift) < .045 and abs(np.median(a.db) - np.median(b.db)) < 3
+
+def _goes_on_as(a, b, hidden=60): # two lines of a stretch: may the later one be the rest of the earlier one?
+    if a.at[0] > b.at[0]: a, b = b, a
+    near = abs(np.log(a.bins[-1]/b.bins[0])) < .03 and abs(np.median(a.db) - np.median(b.db)) < 3
+    return near and 0 < b.at[0] - a.at[-1] <= hidden # windows in which a line may be hidden
+
+def _with_rest(lines, pieces): # lines of a machine, all there are → lines
+    "Collect what may be the rest of some lines."
+    lines, new = list(lines), True
+    others = [piece for piece in pieces if not any(piece is line for line in lines)]
+    while new:
+        new = [piece for piece in others if any(_goes_on_as(piece, line) for line in lines)]
+        others = [piece for piece in others if not any(piece is line for line in new)]
+        lines += new
+    return lines
+
+def _join(lines, db): # lines; level of each bin → lines
+    "Join the pieces of lines that go on under something louder, and extend them by two windows at both ends."
+    out = []
+    for piece in sorted(lines, key=lambda line: line.at[0]):
+        early = [i for i, line in enumerate(out) if _goes_on_as(line, piece)]
+        if early:
+            i = min(early, key=lambda i: abs(out[i].bins[-1] - piece.bins[0]))
+            whole = Line(*map(np.concatenate, zip(out[i], piece)))
+            if _goes_on(whole, db): piece = out.pop(i) and whole
+        out.append(piece)
+    ends = [(max(0, line.at[0] - 2), min(len(db) - 1, line.at[-1] + 2)) for line in out]
+    return [Line(np.r_[a, line.at, b], *(np.r_[v[0], v, v[-1]] for v in line[1:])) for line, (a, b) in zip(out, ends)]
+
 
 # %% ../nbs/01a_hum.ipynb #a7b1f8c0
 class Machine(NamedTuple):
@@ -338,7 +369,8 @@ def find_machine(
     quiet: float=3.,     # dB of the whole sound over the lines, at most, while they are alone
     loud: float=10.,     # dB over the lines, at least, while somebody sings
     least: int=6,        # windows of either, at least
-    span: int=45,        # windows from a line's first to its last, at least; not for its other pieces
+    seen: int=24,        # windows in which a line is seen, at least; not for its other pieces
+    span: int=45,        # windows from its first to its last, at least
     faintest: float=50., # dB below the loud parts; a fainter tone does no harm
 ) -> Machine|None: # `None` if there is none
     "Find steady tones that are there when nobody sings."
@@ -346,7 +378,8 @@ def find_machine(
     bins = _weighted_power(X, sr)
     power, db = bins.sum(1), 10*np.log10(bins + 1e-16)
     enough = 10*np.log10(np.percentile(power, 90) + 1e-16) - faintest
-    lines = [line for line in follow_lines(db) if np.median(line.db) > enough and _goes_on(line, db)]
+    pieces = [line for line in follow_lines(db) if np.median(line.db) > enough and _goes_on(line, db)]
+    lines = [line for line in pieces if len(line.at) >= seen]
     above = _above_lines(power, lines)
     lines = [line for line in lines if (above[line.at] < quiet).sum() >= least]
     def overlaid(line):
@@ -356,7 +389,8 @@ def find_machine(
     proven = [line for line in long if overlaid(line)]
     lines = [line for line in lines if any(_alike(line, p) for p in proven)] if proven else long
     if (_above_lines(power, lines) < quiet).sum() < least: return None # other lines, a note's, were needed
-    return machine_of(lines, power, bool(proven), sr)
+    if proven: lines = _with_rest(lines, pieces)
+    return machine_of(_join(lines, db), power, bool(proven), sr)
 
 # %% ../nbs/01a_hum.ipynb #ea2183f3
 def machine_sound(
@@ -392,6 +426,21 @@ def _like(machine, known): # what of one machine is in another, too; `None` if n
     lines = [line for line in machine.lines if any(_alike(line, k) for k in known.lines)]
     return machine_of(lines, machine.power, True)
 
+# %% ../nbs/01a_hum.ipynb #11d7d05b
+def _sung(x, machine, sr): # (samples,), a machine found in it → gain, 0…1, (samples,)
+    "Mute the machine while it is alone, to within 10 ms: what its removal leaves there is no voice."
+    n, step = sr//100, 1024
+    power = np.add.reduceat(np.square(np.diff(x, prepend=x[0])), np.arange(0, len(x), n)) # high frequencies count more
+    power = np.convolve(power, [.5, 1, .5], 'same')
+    window = np.minimum((np.arange(len(power))*n + (n + step)//2)//step, len(machine.power) - 1)
+    alone = (_above_lines(machine.power, machine.lines) < 3)[window]
+    if not alone.any(): return np.ones(len(x))
+    soft = power < 1.6*np.percentile(power[alone], 90)
+    gain = np.ones(len(power))
+    for a, b in runs(alone | soft): gain[a:b] = not alone[a:b].any() and b - a < 4
+    return np.interp(np.arange(len(x)), np.arange(len(power))*n + n//2, gain)
+
+
 # %% ../nbs/01a_hum.ipynb #b3f6b3ff
 def remove_machines(
     blocks: Iterable[np.ndarray], # audio, in pieces
@@ -408,7 +457,8 @@ def remove_machines(
         if machine is None: return x[inner]
         if found is not None: found.append((machine.hz, machine.db))
         y = machine_sound(x, machine, sr)[inner]
-        return (x[inner] - y + residue*y.std()*rng.standard_normal(len(y))).astype(np.float32)
+        left = (x[inner] - y)*_sung(x, machine, sr)[inner]
+        return (left + residue*y.std()*rng.standard_normal(len(y))).astype(np.float32)
     waiting, known = [], None
     for x, inner in _stretches(blocks, int(seconds*sr), int(halo*sr)):
         machine = find_machine(x, sr)

@@ -322,6 +322,7 @@ def voicing(
     opened &= ~is_click(level, opened, shortest)
     faint_pieces = background(f0, level, opened, faint, louder=louder)
     opened &= ~faint_pieces
+    opened &= ~is_click(level, opened, shortest) # what is left of pieces
     opened |= consonant(opened, bridge)
     slip = tracking_slip(f0, opened, leap) | far_above(f0, level, opened, far, far + .75)
     opened = trim_slips(opened, slip)
