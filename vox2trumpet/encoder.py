@@ -209,7 +209,7 @@ def refine(
     return first_cent + cents_per_bin*(w*near).sum(1)/w.sum(1), weight.max(1)
 
 # %% ../nbs/01_encoder.ipynb #2a1f1034
-periodicity_fit = dict(tiny=(-2.7, 1.9, 71.), full=(-2.7, 1.9, 71.)) # from chapter 09
+periodicity_fit = dict(tiny=(-2.7, 1.9, 71.), full=(-2.7, 1.9, 71.)) # see chapter 09; the same for both sizes
 
 def periodicity(
     p: np.ndarray,     # CREPE's probability at the path
