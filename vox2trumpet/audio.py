@@ -290,8 +290,11 @@ class _FFmpeg:
         self.process = _start_ffmpeg(file, self.log)
         head = self._bytes(24)
         if len(head) < 24 or head[:4] != b'.snd':
+            self.process.wait()
+            reason = self._errors() or 'no sound'
+            if 'matches no streams' in reason: reason = 'no sound'
             self.close()
-            raise ValueError(self._errors() or 'it holds no sound')
+            raise ValueError(reason)
         if re.search('Audio: amr_nb .*/ 0x0038', self._text()): # NMS ADPCM that libsndfile refused, and no AMR
             self.close()
             raise ValueError('its NMS ADPCM is damaged')
@@ -404,6 +407,7 @@ def _unreadable(file, reason=''):
     "Say in a sentence why a file is not read, and what to do."
     kind = kind_of(file)
     if 'no sound' in kind: return f' cannot be read: it is {kind}'
+    if 'no sound' in reason: return f' holds no sound: it is {kind or "something else"}'
     if kind and reason: return f' cannot be read: it is {kind}, and damaged{reason}'
     if reason: return ' is not readable audio, neither by soundfile nor by ffmpeg'
     if kind:

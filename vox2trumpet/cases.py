@@ -61,7 +61,7 @@ def longest(
     data: bytes, # what became of it
 ) -> int: # samples per channel
     "Say how long a damaged recording may be."
-    most = 3*_frames(name) + 20_000
+    most = (3*_frames(name) + 20_000)*max(1, len(data)//len(sound_files()[name]))
     return most if Path(name).suffix in _coded else max(most, 6*len(data))
 
 def read_whole(
@@ -82,7 +82,7 @@ def is_sentence(
     text: str,
 ) -> bool:
     "Whether a refusal can be read by a user."
-    odd = 'Traceback', 'Error(', 'weights_only', '.part', '/dev/stdin', 'object at 0x'
+    odd = 'Traceback', 'Error(', 'weights_only', '.part', '/dev/stdin', 'object at 0x', '[Errno'
     return 15 < len(text) < 1000 and text.isprintable() and not any(o in text for o in odd) and ' ' in text
 
 def typed(
@@ -180,11 +180,12 @@ def models(
     "Damage a model, load it, play it and show it."
     path, what = _damaged_model(rng, room)
     shows = rng.random() < .3
+    save_audio(room/'voice.wav', tone(220, .5))
     return Case(what, lambda: use_model(path, shows))
 
 def use_model(
     path: Path,
-    shows: bool=True, # also `vox2trumpet info`
+    shows: bool=True, # also `vox2trumpet info`, and a transfer of `voice.wav` beside it
 ):
     "Load a model and play it; `Wrong` if it does not play numbers."
     from vox2trumpet.mapping import instrument_range
@@ -198,7 +199,10 @@ def use_model(
     f0 = torch.linspace(30, 3000, 20)[None]
     with torch.no_grad(): y, _ = model(f0, torch.linspace(-120, 20, 20)[None])
     if not y.isfinite().all(): raise Wrong('wrong', 'plays NaN')
-    if shows: typed('info', '--checkpoint', path)
+    if not shows: return
+    typed('info', '--checkpoint', path)
+    try: typed('transfer', path.with_name('voice.wav'), path.with_name('out.wav'), '--checkpoint', path)
+    except ValueError as e: raise Wrong('wrong', f'was loaded, but cannot play: {e}') from None
 
 # %% ../nbs/10b_cases.ipynb #6d39d2ac
 @cache
@@ -454,6 +458,7 @@ def _prepare_place(way, path):
     if way == 'full device': path.symlink_to('/dev/full')
     if way == 'null device': path.symlink_to('/dev/null')
     if way == 'pipe': os.mkfifo(path)
+    if way == 'read-only': path.parent.chmod(0o500) # who is root may write there
 
 @contextmanager
 def _full_disk(size):
@@ -513,7 +518,7 @@ def places(
         if way == 'full device': raise Wrong('wrong', 'a full disk took it')
     return Case(f'{what}: {way}', use)
 
-place_ways = ('odd name', 'odd name', 'folder', 'link', 'loop', 'old', 'private', 'under file', 'missing', 'full disk', 'full device', 'null device', 'pipe')
+place_ways = ('odd name', 'odd name', 'folder', 'link', 'loop', 'old', 'private', 'under file', 'missing', 'read-only', 'full disk', 'full device', 'null device', 'pipe')
 
 
 

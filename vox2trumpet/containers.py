@@ -109,6 +109,7 @@ def look_into_wav(
     end = file.seek(0, 2)
     form, at, claimed, count = _wav_data(file, end)
     if at is None or len(form) < 16: return None
+    at = min(at, end)
     if form[:2] == b'\x55\0': return look_into_mp3(View(file, start=at)) # an MP3 in a WAV
     _, _, rate, _, align, _ = struct.unpack('<HHIIHH', form[:16])
     there, note = end - at, None

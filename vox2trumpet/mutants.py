@@ -64,10 +64,12 @@ def _before(data, rng): data[:0] = rng.randbytes(2**rng.randrange(7))
 
 def _behind(data, rng): data += rng.randbytes(2**rng.randrange(13))
 
+def _many(data, rng): data *= max(1, min(rng.choice([2, 3, 50]), 2**21//len(data)))
+
 # %% ../nbs/10a_mutants.ipynb #25bdbaa1
 byte_ways = dict(
     flip=_flip, head=_head, number=_number, zeros=_zeros, noise=_noise, cut=_cut, lose=_lose, insert=_insert,
-    repeat=_repeat, exchange=_exchange, before=_before, behind=_behind)
+    repeat=_repeat, exchange=_exchange, before=_before, behind=_behind, many=_many)
 
 def damage(
     data: bytes,
@@ -131,7 +133,7 @@ def spoil(
         meta=lambda: x.to('meta'),
         wide=lambda: torch.zeros(1).expand(10**rng.randint(6, 15)), # large only on paper
         strided=lambda: torch.zeros(2*len(x) + 2)[::2][:len(x)] if x.dim() else x,
-        shape=lambda: x.unsqueeze(rng.randrange(2)),
+        shape=lambda: x.unsqueeze(rng.randrange(x.dim() + 1)),
         shorter=lambda: x[:rng.randrange(len(x) + 1)] if x.dim() else x,
         longer=lambda: torch.cat([x, x[:1]]) if x.dim() else x,
         empty=lambda: x[:0] if x.dim() else x,

@@ -110,7 +110,8 @@ def error_sentence(
     e: Exception,
 ) -> str: # on one line
     "Say an error as a user should read it."
-    text = f'{e.filename}: {e.strerror}' if isinstance(e, OSError) and e.filename and e.strerror else str(e)
+    text = str(e)
+    if isinstance(e, OSError) and e.strerror: text = f'{shown(e.filename)}: {e.strerror}' if e.filename else e.strerror
     return shown(' '.join(text.split()))
 
 # %% ../nbs/00e_options.ipynb #9f9eccab
