@@ -3,7 +3,7 @@
 
 const $ = id => document.getElementById(id)
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x))
-const asked = new URLSearchParams(location.search) // ?rate=44100: a rate other than the device's
+const asked = new URLSearchParams(location.search) // ?rate=44100: a rate other than the device's; ?buffer=0.05: seconds, whatever the device can do
 
 // What the page measures, for the page and for tests; brought up to date fifty times a second while it plays.
 const state = window.vox2trumpet = {
@@ -17,7 +17,8 @@ const state = window.vox2trumpet = {
   starved: 0,        // samples that were not ready in time
   load: 0,           // share of one core that the engine takes
   level: -120,       // of the voice, dB
-  octave: 0, style: '', calibrating: 0, recording: false, frames: 0, ready: false}
+  octave: 0, style: '', calibrating: 0, recording: false, ready: false,
+  frames: 0, notes: 0} // heard and begun since this voice began
 
 // ------------------------------------------------------------------------------------------------------------- words
 
@@ -44,6 +45,7 @@ function missing() { // what this browser lacks, in words
 
 // ----------------------------------------------------------------------------------------------------------- loading
 
+const gone = name => () => { throw new Error(`${name} could not be loaded: there is no network, or no server at the other end.`) }
 const wait = ms => new Promise(done => setTimeout(done, ms))
 let about // instrument.json
 
@@ -51,22 +53,23 @@ async function fetched(name) { // a file of this folder, kept for times without 
   const kept = window.caches && await caches.open(`${new URL('.', location)} ${about.version}`).catch(() => null)
   let answer = kept && await kept.match(name)
   if (!answer) {
-    answer = await fetch(name)
-    if (!answer.ok) throw new Error(`${name} is not there (${answer.status})`)
+    answer = await fetch(name).catch(gone(name))
+    if (!answer.ok) throw new Error(`${name} could not be loaded: the server answers ${answer.status}.`)
     if (kept) await kept.put(name, answer.clone()).catch(() => {})
   }
   return answer.arrayBuffer()
 }
 
-const loading = (async () => {
-  about = await (await fetch('instrument.json')).json()
+async function load() { // instrument.json, the engine and its weights
+  about = await (await fetch('instrument.json').catch(gone('instrument.json'))).json()
   if (navigator.serviceWorker) navigator.serviceWorker.register('sw.js').catch(() => {})
   return Promise.all([fetched('engine.wasm'), fetched(about.weights)])
-})()
+}
+const lacks = missing(), loading = lacks ? new Promise(() => {}) : load()
 
 // ------------------------------------------------------------------------------------------------------------- audio
 
-let context, node, out, voiceGain, source, stream, hint = 0
+let context, node, out, voiceGain, source, stream, rest, hint = +asked.get('buffer')
 
 async function open() { // the audio context with the engine in it
   if (context) return
@@ -75,8 +78,8 @@ async function open() { // the audio context with the engine in it
   context.resume() // at once, while the click counts
   const here = context
   const [wasm, weights] = await loading
-  await here.audioWorklet.addModule('worklet.js')
-  const options = {wasm, weights, readings: about.readings, partials: 64}
+  await here.audioWorklet.addModule('worklet.js').catch(gone('worklet.js'))
+  const options = {wasm, weights, readings: about.readings, partials: 64, set: settings()}
   node = new AudioWorkletNode(here, 'trumpet', {
     outputChannelCount: [1], channelCount: 1, channelCountMode: 'explicit', processorOptions: options})
   await new Promise((ready, wrong) => {
@@ -88,7 +91,6 @@ async function open() { // the audio context with the engine in it
   node.connect(out)
   voiceGain.connect(out)
   out.connect(here.destination)
-  for (const name of Object.keys(controls)) send(name)
   here.onstatechange = () => {
     if (here !== context || !state.playing || here.state === 'running') return
     say('The system has taken the sound away. Press Sing to go on.', true)
@@ -99,7 +101,7 @@ async function open() { // the audio context with the engine in it
 }
 
 function forget() { // what was measured
-  Object.assign(state, {latency_ms: null, starved: 0, load: 0, frames: 0})
+  Object.assign(state, {latency_ms: null, starved: 0, load: 0, frames: 0, notes: 0})
   onsets.length = 0
   grains.length = 0
   Object.assign(clock, {late: null, behind: 0, told: null, base: null, busy: 0, at: 0, starved: []})
@@ -129,8 +131,8 @@ function stop(told = true) { // silence; told: say so
   state.note = state.sung = state.source = ''
   document.body.classList.remove('playing')
   $('calibrate').disabled = $('record').disabled = true
-  const here = context
-  setTimeout(() => { if (!state.playing && here === context) here.suspend() }, 300) // the last note dies away
+  clearTimeout(rest)
+  rest = setTimeout(() => context?.suspend(), 300) // the last note dies away
   buttons()
   if (told) say('')
 }
@@ -139,13 +141,14 @@ async function begin(what, start) { // stop what plays, and start something else
   stop(false)
   busy(true)
   try {
-    await open()
+    clearTimeout(rest)
+    await open().catch(e => { context?.close(); context = node = null; throw e })
     await context.resume()
     await start()
     say(what)
   } catch (e) {
     stop(false)
-    say(refusals[e.name] ?? `${e.message}`, true)
+    say(refusals[e.name] ?? e.message, true)
   } finally {
     busy(false)
     buttons()
@@ -154,7 +157,7 @@ async function begin(what, start) { // stop what plays, and start something else
 
 async function sing() {
   const device = $('microphone').value
-  await begin('Sing. The trumpet listens.'.replace('trumpet', about.name), async () => {
+  await begin(`Sing. The ${about.name} listens.`, async () => {
     if (!navigator.mediaDevices?.getUserMedia) throw new Error(secure)
     const wanted = {echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1, latency: 0}
     stream = await navigator.mediaDevices.getUserMedia({audio: device ? {...wanted, deviceId: {exact: device}} : wanted})
@@ -169,9 +172,9 @@ async function sing() {
   })
 }
 
-async function play(name, load) { // a voice from a file
+async function play(name, read) { // a voice from a file
   await begin(`${name} is playing.`, async () => {
-    const bytes = await load()
+    const bytes = await read()
     const sound = await context.decodeAudioData(bytes).catch(() => {
       throw new Error(`${name} is not a sound that this browser can read; it takes WAV, MP3, FLAC and most others.`)
     })
@@ -191,10 +194,7 @@ async function play(name, load) { // a voice from a file
 let listened // the last source: another singer has other dynamics
 function restart(name) {
   if (listened === name) return
-  if (listened) {
-    node.port.postMessage({restart: true})
-    for (const name of Object.keys(controls)) send(name)
-  }
+  if (listened) node.port.postMessage({restart: true, set: settings()})
   listened = name
 }
 
@@ -232,10 +232,12 @@ const controls = { // option of the engine → element, how its value is shown, 
   level: {id: 'level-by', shown: v => `${sign(+v)} dB`},
   room: {id: 'room', set: () => [['room', +$('room').checked]]}}
 
-function send(name) { // a control's value to the engine
+function setting(name) { // a control's value as the engine takes it: numbers of settings, and values
   const {id, set = v => [[name, +v]]} = controls[name]
-  node?.port.postMessage({set: set($(id).value).map(([what, value]) => [about.settings.indexOf(what), value]).filter(([, v]) => v >= 0 || !Number.isNaN(v))})
+  return $(id).value === '' && id !== 'key' ? [] : set($(id).value).map(([what, value]) => [about.settings.indexOf(what), value])
 }
+const settings = () => Object.keys(controls).flatMap(setting)
+const send = name => node?.port.postMessage({set: setting(name)})
 
 function show(name) {
   const {id, shown} = controls[name]
@@ -298,14 +300,14 @@ $('calibrate').onclick = () => {
   node.port.postMessage({set: [[about.settings.indexOf('calibrate'), 300]]})
   say('Listening for three seconds: sing softly, then loudly.')
 }
-const take = file => { if (file) play(file.name, () => file.arrayBuffer()) }
+const take = file => { if (file && !$('sing').disabled) play(file.name, () => file.arrayBuffer()) }
 $('file').onchange = e => { take(e.target.files[0]); e.target.value = '' }
 addEventListener('dragover', e => { e.preventDefault(); document.body.classList.add('over') })
 addEventListener('dragleave', e => { if (!e.relatedTarget) document.body.classList.remove('over') })
 addEventListener('drop', e => {
   e.preventDefault()
   document.body.classList.remove('over')
-  if (state.ready) take(e.dataTransfer.files[0])
+  take(e.dataTransfer.files[0])
 })
 addEventListener('visibilitychange', () => {
   if (!document.hidden && state.playing && context.state !== 'running') context.resume()
@@ -344,7 +346,7 @@ function recorded(blocks, last) {
   }
   $('again').src = $('trumpet-file').href
   $('recorded').hidden = false
-  say(`Recorded ${Math.round(trumpet.length/state.rate)} seconds.`)
+  say(`Recorded ${(trumpet.length/state.rate).toFixed(1)} seconds.`)
 }
 
 function wav(channels, rate) { // 16 bits; softer as a whole if it would clip
@@ -422,7 +424,7 @@ function heard({frames, grains: energies, partials: p, recorded: blocks, last, .
     now = Object.fromEntries(about.readings.map((name, i) => [name, frames[at + i]]))
     columns.push(now)
     state.frames++
-    if (now.open && !was.open) opened.push(state.frames)
+    if (now.open && !was.open) { opened.push(state.frames); state.notes++ }
     if (was.calibrating && !now.calibrating) say(`Learned. The octave is ${sign(now.octave)}.`)
     if (opened.length && state.frames >= opened[0] + 25) { if (now.open) measure_onset(); opened.shift() }
   }
@@ -437,7 +439,7 @@ function heard({frames, grains: energies, partials: p, recorded: blocks, last, .
 }
 
 function enough() { // a device that cannot keep up gets a larger buffer, twice at most
-  if (state.frames < 200) return // it had to begin
+  if (state.frames < 200 || asked.has('buffer') || state.recording) return // it had to begin; or it is not the time
   clock.starved.push(state.starved)
   if (clock.starved.length < 250) return // 5 s
   const since = state.starved - clock.starved.shift()
@@ -445,6 +447,7 @@ function enough() { // a device that cannot keep up gets a larger buffer, twice 
   hint = hint ? 2*hint : .02
   const old = context
   stop(false)
+  clearTimeout(rest)
   context = node = null
   listened = null
   old.close()
@@ -608,7 +611,6 @@ function draw(time) {
 
 new ResizeObserver(lay_out).observe(roll)
 
-const lacks = missing()
 if (lacks) say(lacks, true)
 else loading.then(() => {
   fill()
@@ -616,4 +618,4 @@ else loading.then(() => {
   state.ready = true
   say('')
   for (const v of about.voices) fetched(v.file) // for times without a network
-}).catch(e => say(`The instrument could not be loaded: ${e.message}`, true))
+}).catch(e => say(e.message, true))

@@ -5,7 +5,7 @@ const told = 2  // frames in a message to the page
 const warm = 60 // blocks of 10 ms
 
 registerProcessor('trumpet', class extends AudioWorkletProcessor {
-  constructor({processorOptions: {wasm, weights, readings, partials}}) {
+  constructor({processorOptions: {wasm, weights, readings, partials, set}}) {
     super()
     const e = this.engine = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports
     new Uint8Array(e.memory.buffer).set(new Uint8Array(weights), e.weights_file())
@@ -15,7 +15,7 @@ registerProcessor('trumpet', class extends AudioWorkletProcessor {
     this.input = floats(e.input(), 4096)
     this.output = floats(e.output(), 4096)
     this.warm_up()
-    e.start(sampleRate)
+    this.obey({set, restart: true})
     this.amplitudes = floats(e.probe(3), partials) // of the frame that sounds
     this.readings = readings.length
     this.hopsAt = readings.indexOf('hops')
