@@ -863,6 +863,7 @@ static void sound(float f0, float loudness) { // from the frame before to this o
     make_noise();
     render();
 }
+static void publish();
 static void one_hop() { // 160 samples at 16 kHz are complete
     for (int i = 0; i < window - hop; i++) recent[i] = recent[i + hop];
     for (int i = 0; i < hop; i++) recent[window - hop + i] = hop_in[i];
@@ -871,6 +872,7 @@ static void one_hop() { // 160 samples at 16 kHz are complete
     sing();
     sound(played_f0, played_loudness);
     hops++;
+    publish();
 }
 
 // ------------------------------------------------------------------------------------------------ what hosts call
@@ -894,6 +896,7 @@ static void forget() { // what was heard of this singer
     sung_frames = 0;
     calibrated = false;
 }
+EXPORT float get(int what);
 EXPORT void start(double rate_) { // silence, at a rate in samples/s
     rate = rate_;
     ratio = rate/16000;
@@ -918,6 +921,7 @@ EXPORT void start(double rate_) { // silence, at a rate in samples/s
     clear(path); clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail);
     clear(amplitudes); clear(was_amplitudes); clear(magnitudes); clear(rendered);
     for (auto& row : memory) clear(row);
+    publish();
 }
 EXPORT void set(int what, float value) {
     int whole = int(value < 0 ? value - .5f : value + .5f);
@@ -943,6 +947,7 @@ EXPORT void set(int what, float value) {
             forget();
             break;
     }
+    publish();
 }
 EXPORT float get(int what) {
     switch (what) {
@@ -960,6 +965,10 @@ EXPORT float get(int what) {
     }
     return 0;
 }
+
+static float published[16];
+static void publish() { for (int i = INPUT_LEVEL; i <= STYLE_NOW; i++) published[i] = get(i); }
+EXPORT float* readings() { return published; } // as after the last frame, for a thread that must not call
 
 EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is wrong with it
     __builtin_memcpy(&sizes, file, sizeof sizes);
