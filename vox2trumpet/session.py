@@ -283,7 +283,7 @@ def measure_best(
     steps = (best.card or {}).get('steps')
     run.best_step = steps if isinstance(steps, int) else 0
     if not data.held: return
-    loss = run.valid_loss(data.held, best.to(run.acc.device))
+    loss = run.valid_loss(data.held, best.to(run.acc.device).requires_grad_(False)) # as the average is, to the last bit
     if math.isfinite(loss): run.at.best = loss
     if abs(loss - before) > 1e-4: say(f'the best model so far measures {loss:.4f}; only a better one takes its place')
 
