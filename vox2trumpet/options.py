@@ -112,7 +112,8 @@ def error_sentence(
     "Say an error as a user should read it."
     text = str(e)
     if isinstance(e, OSError) and e.strerror: text = f'{shown(e.filename)}: {e.strerror}' if e.filename else e.strerror
-    return shown(' '.join(text.split()))
+    text = shown(' '.join(text.split()))
+    return text if len(text) < 800 else f'{text[:500]} … {text[-200:]}' # something very long was typed
 
 # %% ../nbs/00e_options.ipynb #9f9eccab
 def require(
