@@ -314,17 +314,30 @@ def swift(
     fmin: float,                  # Hz
     fmax: float,                  # Hz
 ) -> tuple[np.ndarray, np.ndarray]: # f0 in Hz (frames,); periodicity 0…1 (frames,)
-    "Track pitch by SwiftF0, in bounded memory."
-    stream, n, got = _swift().stream(fmin, fmax), 0, []
-    for x in rechunk(blocks, 10*crepe_sr):
+    "Track pitch by SwiftF0, in bounded memory; octaves are mended as in `crepe`."
+    stream, got, signs = _swift().stream(fmin, fmax), [], [np.zeros((7, 0))]
+    def readings(at): # times in s → Hz, confidence
+        t, f0, confidence = (np.concatenate([[], *(getattr(g, k) for g in got)])
+                             for k in ('timestamps', 'pitch_hz', 'confidence'))
+        return 2**np.interp(at, t, np.log2(f0)), np.interp(at, t, confidence)
+    def judge(x): # windows whose pitch is known
+        at = (sum(s.shape[1] for s in signs) + np.arange(len(x)))*step/crepe_sr
+        clues = read_clues(x)
+        signs.append(np.array([clues.too_high, *octave_signs(clues, readings(at)[0])]))
+    n, (for_stream, for_clues) = 0, tee(rechunk(blocks, 10*crepe_sr))
+    windows = framed(for_clues, crepe_window, step)
+    for x in for_stream:
         n += len(x)
         got.append(stream.push(x, crepe_sr))
+        if len(got) > 1: judge(next(windows)) # of the block before
     if n: got.append(stream.flush())
-    at = np.arange(int(np.ceil(n/step)))*step/crepe_sr
-    t, f0, confidence = (np.concatenate([[], *(getattr(g, k) for g in got)])
-                         for k in ('timestamps', 'pitch_hz', 'confidence'))
-    if not len(t): return np.zeros(0), np.zeros(0)
-    return 2**np.interp(at, t, np.log2(f0)), np.interp(at, t, confidence)
+    if not any(len(g.timestamps) for g in got): return np.zeros(0), np.zeros(0)
+    for x in windows: judge(x)
+    too_high, *signs = np.concatenate(signs, 1)
+    f0, confidence = readings(np.arange(int(np.ceil(n/step)))*step/crepe_sr)
+    confidence = np.where(too_high, 0, confidence)
+    return 10*2**(mend_octaves(1200*np.log2(f0/10), confidence > .25, np.array(signs))/1200), confidence
+
 
 # %% ../nbs/01_encoder.ipynb #2bede4d8
 trackers = {'crepe-tiny': crepe, 'crepe-full': partial(crepe, model='full'), 'swift-f0': swift}

@@ -148,8 +148,9 @@ class Falls:
         "Say whether notes ring on for more than a second."
         if self.counts[0].sum() < 100: return False
         shares = self.counts.cumsum(1)/self.counts.sum(1, keepdims=True)
-        fast, faster, fastest = (shares < .9).sum(1) # dB that a tenth of the bands exceeds
-        return bool(8 < faster < 18 and fast < faster < fastest < 22)
+        soon, later, last = (shares < .9).sum(1) # dB that a tenth of the bands exceeds
+        most = (shares[0] < .98).sum()
+        return bool(8 < later < 18 and soon < last < 22 and most < 23)
 
 # %% ../nbs/01e_inspection.ipynb #5cd0fbf7
 def is_telephone(
