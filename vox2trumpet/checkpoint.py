@@ -8,8 +8,9 @@ __all__ = ['model_keys', 'transformer_keys', 'training_keys', 'format_name', 'Al
            'load_model']
 
 # %% ../nbs/02a_checkpoint.ipynb #a972a40c
-import io, json, math, pickle, reprlib, sys, zipfile
+import io, json, math, pickle, reprlib, sys, tempfile, zipfile
 import torch
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from torch import Tensor
@@ -138,10 +139,14 @@ def check_model(
     kind = check_entry(values, Allowed(dict), where).get('decoder')
     extras = check_styles_and_room(values, where)
     keys = model_keys | (transformer_keys if kind == 'transformer' else {})
-    sizes = check_keys({k: v for k, v in values.items() if k not in ('styles', 'style', 'room')}, keys, where)
+    sizes = check_keys({k: v for k, v in values.items() if k not in ('styles', 'style', 'room', 'top')}, keys, where)
     if sizes['n_bands'] == 1: raise ValueError(f"{where}: 'n_bands' must be 0 (no noise) or at least 2, not 1")
     if sizes['hidden'] % sizes.get('heads', 1):
         raise ValueError(f"{where}: 'hidden' {sizes['hidden']} is not a multiple of 'heads' {sizes['heads']}")
+    top = check_entry(values.get('top', 0), Allowed(int, 0, 1), f"{where}: 'top'") # has a map for what lies above 8 kHz
+    if top and (sizes['sr'] != 16_000 or not sizes['n_bands']):
+        raise ValueError(f"{where}: 'top' is for models at 16000 samples/s with noise bands")
+    if top: extras['top'] = top
     rate = sizes['sr']/sizes['hop']
     if not 10 <= rate <= 1000:
         raise ValueError(f"{where}: 'sr' {sizes['sr']} and 'hop' {sizes['hop']} make {rate:.5g} frames per second, "
@@ -167,6 +172,7 @@ def load_config(
     src = Path(path) if path else files('vox2trumpet')/'assets'/'config.json'
     name = shown(src)
     if not src.is_file(): raise FileNotFoundError(f'{name}: no such configuration file')
+    if src.stat().st_size > 10**7: raise ValueError(f'{name}: too large for a configuration')
     try: c = json.loads(src.read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as e: raise ValueError(f'{name}: not JSON ({e})') from None
     c = check_keys(c, dict(models=Allowed(dict), training=Allowed(dict)), name)
@@ -287,6 +293,8 @@ def weight_shapes(
     shapes = dict(gru=_gru_shapes, transformer=_transformer_shapes)[config['decoder']](2 + styles, hidden, config['layers'])
     shapes |= {'out.weight': (out, hidden + styles), 'out.bias': (out,)}
     room = {'room': (max(1, styles), config['room'])} if config.get('room') else {}
+    top = {f'top.{k}.{w}': s for k in ('density', 'share') for w, s in (('weight', (10, 8)), ('bias', (10,)))}
+    if config.get('top'): room = room | top
     return room | {f'decoder.{name}': shape for name, shape in shapes.items()}
 
 # %% ../nbs/02a_checkpoint.ipynb #85ac89f4
@@ -314,6 +322,18 @@ def check_weights(
             raise ValueError(f'{where}: weights {_said(k)} hold values that are NaN, infinite or beyond a million')
     return {k: w.detach().float() for k, w in weights.items()}
 
+# %% ../nbs/02a_checkpoint.ipynb #9dd02cd7
+@contextmanager
+def _text_name(path):
+    "Give a file whose name is no text another one, for a library that takes only text."
+    try: str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder)/'model.safetensors'
+            link.symlink_to(Path(path).absolute())
+            yield link
+    else: yield path
+
 # %% ../nbs/02a_checkpoint.ipynb #a1701768
 def _identity(
     config, stats, card, # as they were read
@@ -330,8 +350,10 @@ def read_safetensors(
     "Read a file of `save_model`; `ValueError` for any other."
     from safetensors import safe_open, SafetensorError
     name = shown(path)
+    with open(path, 'rb') as f:
+        if int.from_bytes(f.read(8), 'little') > 10**7: raise ValueError(f'{name}: not a model, or damaged') # what is before the weights
     try:
-        with safe_open(path, 'pt') as f:
+        with _text_name(path) as named, safe_open(named, 'pt') as f:
             meta = f.metadata() or {}
             if meta.get('format') != format_name:
                 raise ValueError(f"{name}: not a {format_name} file but {_said(meta.get('format', 'something else'))}")
@@ -362,6 +384,8 @@ def read_archive(
             parts = archive.infolist()
             sound = not any(p.compress_type or p.flag_bits & 1 for p in parts)
             sound = sound and sum(p.file_size for p in parts) <= path.stat().st_size
+            # a byte of a pickle can become a list of 56 bytes; ours hold numbers, names, and where tensors lie
+            sound = sound and len(parts) < 100_000 and all(p.file_size < 2**23 for p in parts if p.filename.endswith('data.pkl'))
             if sound and whole: sound = archive.testzip() is None
     except Exception: # whatever a damaged archive leads to
         raise ValueError(f'{name}: not {what}, or cut short') from None

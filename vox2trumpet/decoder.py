@@ -18,6 +18,7 @@ from .synth import below_nyquist, filtered_noise, synthesize
 from .kernels import GRU, fft_convolve
 from .transformer import CausalTransformer
 from .room import impulse_response, ir_power_at
+from .top import Top, extend, top_edges
 
 # %% ../nbs/02_decoder.ipynb #519942d1
 def scale_features(
@@ -142,12 +143,13 @@ class Instrument(nn.Module):
         self.config = c = dict(config)
         self.stats = self.card = None # of the training data; how it was made
         self.bfloat16 = False         # whether the network's products are, in training
-        sizes = {k: v for k, v in c.items() if k not in ('decoder', 'sr', 'hop', 'styles', 'style', 'room')}
+        sizes = {k: v for k, v in c.items() if k not in ('decoder', 'sr', 'hop', 'styles', 'style', 'room', 'top')}
         styles = len(c.get('styles', []))
         kind = dict(gru=GRUDecoder, transformer=TransformerDecoder)[c['decoder']]
         self.decoder = kind(styles=styles, **sizes)
         M = noise_power_matrix(c['n_bands'], c['sr'], c['hop']) if c['n_bands'] else torch.zeros(0, 0)
         self.register_buffer('M', M, persistent=False)
+        if c.get('top'): self.top = Top() # what lies above half of `sr`
         if c.get('room'): self.room = nn.Parameter(torch.zeros(max(1, styles), c['room']))
 
 # %% ../nbs/02_decoder.ipynb #89fae5be
@@ -204,11 +206,13 @@ def controls(
 def breath_magnitudes(
     breath: Tensor, # A-weighted, dB, (batch, frames)
     M: Tensor,      # see `noise_power_matrix`, (B, B)
+    n: int|None=None, # bands wanted, if more follow above; B if None
 ) -> Tensor: # noise magnitudes, (batch, frames, B)
     "Compute the noise magnitudes of a breath at a given level, falling by 6 dB per octave."
     s = 1/torch.arange(1., len(M) + 1, device=breath.device)
     level = torch.where(breath > floor_db, 10**(breath/20), 0.)
-    return level[..., None]*s*((s @ M) @ s).rsqrt()
+    shape = 1/torch.arange(1., (n or len(M)) + 1, device=breath.device)
+    return level[..., None]*shape*((s @ M) @ s).rsqrt()
 
 # %% ../nbs/02_decoder.ipynb #65484821
 @patch
@@ -228,12 +232,16 @@ def forward(
     "Play. Pieces that are given the state of the piece before add up to the whole."
     decoder_state, synth_state, past = state or (None, None, None)
     amps, mags, decoder_state = self.controls(f0, loudness, decoder_state, style, room)
-    if breath is not None: mags = mags + breath_magnitudes(breath, self.M)
-    sr, hop = self.config['sr'], self.config['hop']
-    y, synth_state = synthesize(f0, amps, mags, sr, hop, white, synth_state, last, seed, rate)
+    sr, hop, base, end = self.config['sr'], self.config['hop'], self.config['n_bands'], None
+    rate = rate or sr
+    if rate > sr and self.config.get('top'):
+        amps, mags = extend(self.top, f0, loudness, amps, mags, sr, rate)
+        end = top_edges[-1]
+    if breath is not None: mags = mags + breath_magnitudes(breath, self.M, mags.shape[-1])
+    y, synth_state = synthesize(f0, amps, mags, sr, hop, white, synth_state, last, seed, rate, end, base)
     if room and 'room' in self.config:
         h = self.reverb_ir(self.style_one_hot(style, f0))
-        y, past = fft_convolve(y, resample_ir(h, sr, rate or sr), past)
+        y, past = fft_convolve(y, resample_ir(h, sr, rate), past)
     return y, (decoder_state, synth_state, past)
 
 # %% ../nbs/02_decoder.ipynb #d98993ac
