@@ -19,6 +19,7 @@ from .audio import open_audio, read_blocks, save_audio
 from .checkpoint import load_config, load_model
 from .report import describe_time, gold, grey, report_caption, report_lines
 from .report import svg_style, transfer_picture
+from .prepare import working_in
 from .app import Control, example_voices, options_from_controls, transfer
 from .app import transfer_controls, voice_names
 from .serving import Gate, Password, VisitorFiles, allow_connections, close_idle
@@ -244,8 +245,8 @@ def page(
 ): # a `gradio.Blocks`, not launched
     "Build the web page."
     require('app', 'gradio')
+    os.environ['GRADIO_TEMP_DIR'] = str(files.folder) # Gradio reads it when it is imported
     import gradio as gr
-    os.environ['GRADIO_TEMP_DIR'] = str(files.folder)
     controls = transfer_controls(load_model(checkpoint).config)
     click = click_handler(controls, files, limit, checkpoint)
     def leave(request: gr.Request): files.leave(request.session_hash)
@@ -285,6 +286,7 @@ class Training:
 
     def start(self, **options): # of `vox2trumpet train`
         if self.running(): raise ValueError('A training is running already.')
+        if owner := working_in(self.folder): raise ValueError(f'The folder is in use ({owner}).')
         self.folder.mkdir(parents=True, exist_ok=True)
         options |= dict(data_dir=self.data, checkpoint_dir=self.folder)
         typed = [str(o) for k, v in options.items() for o in (f'--{k}', v)]
