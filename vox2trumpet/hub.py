@@ -150,7 +150,8 @@ def _refused(e, repo_id):
         return ValueError(f'the hub refuses {repo_id} (HTTP {code}): HF_TOKEN is not valid, or has no right to it')
     if code == 404:
         return ValueError(f'{repo_id}: the hub knows no such dataset (or HF_TOKEN may not see it)')
-    why = str(e).splitlines()[0] if str(e) else type(e).__name__
+    text = getattr(e, 'strerror', None) or str(e) or type(e).__name__
+    why = text.splitlines()[0]
     return OSError(f'{repo_id}: the hub does not answer as it should ({why})')
 
 # %% ../nbs/04c_hub.ipynb #3911fa4a
