@@ -23,7 +23,8 @@ from .encoder import loudness
 from .decoder import Instrument
 from .checkpoint import check_stats, format_name, load_config, load_model, save_model
 from .data import read_features, save_features
-from .mutants import archive_bombs, damage, exchange, nasty, nested, sound_files, spoil, tensors_on_paper
+from .mutants import archive_bombs, damage, exchange, nasty, nested
+from .mutants import sound_files, spoil, tensors_on_paper
 
 # %% ../nbs/10b_cases.ipynb #8bf3c1db
 class Case(NamedTuple):
@@ -74,8 +75,9 @@ def read_whole(
         def count(x): heard.append(len(x))
         blocks = decode_blocks(audio, look=count, warn=warnings)
         n = sum(map(len, resample_blocks(blocks, audio.rate, sr)))
-    if sum(heard) > most: raise Wrong('wrong', f'{sum(heard)} samples, but at most {most} can be in it')
-    if n != round(sum(heard)*sr/audio.rate): raise Wrong('wrong', f'{n} samples of {sum(heard)} at {audio.rate} Hz')
+    read = sum(heard)
+    if read > most: raise Wrong('wrong', f'{read} samples, but at most {most} can be in it')
+    if n != round(read*sr/audio.rate): raise Wrong('wrong', f'{n} samples of {read} at {audio.rate} Hz')
 
 # %% ../nbs/10b_cases.ipynb #3af1eb75
 def is_sentence(
@@ -83,7 +85,8 @@ def is_sentence(
 ) -> bool:
     "Whether a refusal can be read by a user."
     odd = 'Traceback', 'Error(', 'weights_only', '.part', '/dev/stdin', 'object at 0x', '[Errno'
-    return 15 < len(text) < 1000 and text.isprintable() and not any(o in text for o in odd) and ' ' in text
+    if any(o in text for o in odd) or ' ' not in text: return False
+    return 15 < len(text) < 1000 and text.isprintable()
 
 def typed(
     *words, # of a command
@@ -98,10 +101,11 @@ def typed(
     if code == 2 and 'Usage: ' in said: raise ValueError('the command line explains itself')
     lines = [line for line in said.splitlines() if line.startswith('error: ')]
     if code and lines: raise ValueError(' '.join(lines).removeprefix('error: '))
-    if not ''.join((said + out.getvalue()).split()).isprintable(): raise Wrong('traceback', f'prints {out.getvalue()[:300]!r}')
-    if code and out.getvalue().strip(): raise ValueError('it failed, and printed what it found')
+    text = out.getvalue()
+    if not ''.join((said + text).split()).isprintable(): raise Wrong('traceback', f'prints {text[:300]!r}')
+    if code and text.strip(): raise ValueError('it failed, and printed what it found')
     if code: raise Wrong('traceback', f'code {code}: {said[-300:]}')
-    return out.getvalue()
+    return text
 
 # %% ../nbs/10b_cases.ipynb #74f28ce1
 def transfers(
@@ -140,7 +144,8 @@ def _damaged_header(header, rng):
     "Damage the metadata of a safetensors file."
     key = rng.choice(list(header))
     text = header[key]
-    header[key] = rng.choice(['', '{', 'null', '['*100_000, '1'*5000, text[:-1], text.replace('"', "'", 1), 'true', '"a"', text*2])
+    header[key] = rng.choice(['', '{', 'null', '['*100_000, '1'*5000, text[:-1], text.replace('"', "'", 1),
+                              'true', '"a"', text*2])
     if rng.random() < .2: del header[key]
 
 def _damaged_model(rng, room):
@@ -157,15 +162,18 @@ def _damaged_model(rng, room):
         weights[name] = spoil(weights[name], rng)
         if rng.random() < .1: del weights[name]
     if kind == 'pt':
-        state = dict(model=weights, ema=weights, config=dict(model=parts['config'], training={}), stats=parts['stats'], card=parts['card'])
+        config = dict(model=parts.pop('config'), training={})
+        state = dict(model=weights, ema=weights, config=config, **parts)
         if part == 'header': state = exchange(state, rng, nasty + nested)
         torch.save(state, path)
     else:
-        plain = {k: w for k, w in weights.items() if isinstance(w, torch.Tensor) and w.device.type == 'cpu' and not w.is_quantized}
-        plain = {k: w.detach().clone() for k, w in plain.items() if w.numel() < 10**6 and w.layout == torch.strided}
+        def plain(w): # as such a file can hold it
+            here = isinstance(w, torch.Tensor) and w.device.type == 'cpu' and not w.is_quantized
+            return here and w.layout == torch.strided and w.numel() < 10**6
         header = dict(format=format_name) | {k: json.dumps(v) for k, v in parts.items()}
         if part == 'header': _damaged_header(header, rng)
-        path.write_bytes(save({k: w.contiguous() for k, w in plain.items()}, header))
+        held = {k: w.detach().clone().contiguous() for k, w in weights.items() if plain(w)}
+        path.write_bytes(save(held, header))
     how = part
     if part == 'bytes':
         data, how = damage(path.read_bytes(), rng)
@@ -201,7 +209,8 @@ def use_model(
     if not y.isfinite().all(): raise Wrong('wrong', 'plays NaN')
     if not shows: return
     typed('info', '--checkpoint', path)
-    try: typed('transfer', path.with_name('voice.wav'), path.with_name('out.wav'), '--checkpoint', path)
+    voice, out = (path.with_name(name) for name in ('voice.wav', 'out.wav'))
+    try: typed('transfer', voice, out, '--checkpoint', path)
     except ValueError as e: raise Wrong('wrong', f'was loaded, but cannot play: {e}') from None
 
 # %% ../nbs/10b_cases.ipynb #6d39d2ac
@@ -214,8 +223,9 @@ def good_record(
     y = tone(f0, seconds)
     level = loudness(y)
     settings = dict(model='tiny', sr=sr, hop=hop, features=1)
-    return dict(audio=y, f0=torch.full_like(level, f0), periodicity=torch.ones_like(level), loudness=level, sr=sr, hop=hop,
-                gain_db=0., source='a.wav', hash='0'*32, settings=settings, clipping=dict(tops=0, share=0., time=0.))
+    curves = dict(audio=y, f0=torch.full_like(level, f0), periodicity=torch.ones_like(level), loudness=level)
+    origin = dict(gain_db=0., source='a.wav', hash='0'*32, settings=settings)
+    return curves | dict(sr=sr, hop=hop, clipping=dict(tops=0, share=0., time=0.)) | origin
 
 # %% ../nbs/10b_cases.ipynb #490de7f4
 def _write_features(folder, names=('a_1', 'b_1', 'c_1')):
@@ -233,24 +243,32 @@ def _damaged_archive(tree, rng):
     way = rng.choice(['entry', 'entry', 'tensor', 'tensor', 'tensor', 'bytes'])
     if way == 'entry': return _saved(exchange(tree, rng, nasty + nested)), way
     if way == 'bytes': return damage(_saved(tree), rng)
-    def inside(branch): # choose one tensor of the tree
-        branch = dict(branch)
-        key = rng.choice([k for k, v in branch.items() if isinstance(v, (dict, torch.Tensor)) and (not isinstance(v, dict) or v)])
-        branch[key] = inside(branch[key]) if isinstance(branch[key], dict) and _has_tensors(branch[key]) else \
-            spoil(branch[key], rng) if isinstance(branch[key], torch.Tensor) else exchange(branch[key], rng)
-        return branch
-    return _saved(inside(tree)), way
+    return _saved(_spoil_one(tree, rng)), way
 
 def _has_tensors(tree):
-    return any(isinstance(v, torch.Tensor) or isinstance(v, dict) and _has_tensors(v) for v in tree.values())
+    def holds(v): return isinstance(v, torch.Tensor) or isinstance(v, dict) and _has_tensors(v)
+    return any(map(holds, tree.values()))
+
+def _spoil_one(tree, rng):
+    "Spoil one tensor somewhere in a tree; or exchange something, in a branch that has none."
+    tree = dict(tree)
+    key = rng.choice([k for k, v in tree.items() if isinstance(v, torch.Tensor) or isinstance(v, dict) and v])
+    branch = tree[key]
+    if isinstance(branch, torch.Tensor): tree[key] = spoil(branch, rng)
+    elif _has_tensors(branch): tree[key] = _spoil_one(branch, rng)
+    else: tree[key] = exchange(branch, rng)
+    return tree
 
 def _training(room, crop=.2):
     "Write a configuration for a very small network; return the command that trains it."
     _write_features(room/'features')
     model = dict(decoder='gru', hidden=16, layers=1, n_harmonics=20, n_bands=8, sr=sr, hop=hop)
-    settings = load_config()['training'] | dict(crop_seconds=crop, batch_size=8, fft_sizes=[256, 512])
-    (room/'config.json').write_text(json.dumps(dict(models=dict(mini=model), training=settings)))
-    return ['train', '--config', room/'config.json', '--config_name', 'mini', '--device', 'cpu', '--checkpoint_dir', room/'out', '--steps', 4]
+    settings = load_config()['training']
+    settings |= dict(crop_seconds=crop, batch_size=8, fft_sizes=[256, 512])
+    config, out = room/'config.json', room/'out'
+    config.write_text(json.dumps(dict(models=dict(mini=model), training=settings)))
+    return ['train', '--config', config, '--config_name', 'mini', '--device', 'cpu',
+            '--checkpoint_dir', out, '--steps', 4]
 
 # %% ../nbs/10b_cases.ipynb #ccf2812b
 def prepared_files(
@@ -263,8 +281,10 @@ def prepared_files(
     path = room/'features/d_1.pt'
     path.write_bytes(data)
     command = rng.choice(['check', 'look', 'train'])
-    words = dict(check=['check', room/'features'], look=['look', path, '--out_dir', room/'out'],
-                 train=[*train, '--data_dir', room/'features', '--hold_out', rng.choice([0, .3])])[command]
+    held = rng.choice([0, .3])
+    words = dict(
+        check=['check', room/'features'], look=['look', path, '--out_dir', room/'out'],
+        train=[*train, '--data_dir', room/'features', '--hold_out', held])[command]
     def use():
         typed(*words)
         if command == 'train': use_trained(room/'out')
@@ -312,56 +332,74 @@ def bombs(
 ) -> Case:
     "Put a bomb where a file should be."
     train = _training(room) + ['--data_dir', room/'features']
-    where = rng.choice(['model', 'features', 'state', 'config', 'manifest'])
+    where, depth = rng.choice(['model', 'features', 'state', 'config', 'manifest']), 10**rng.randint(2, 6)
     if where in ('config', 'manifest'):
-        depth = 10**rng.randint(2, 6)
-        how, data = rng.choice([('deep', b'['*depth), ('deep', b'{"a":'*depth + b'1' + b'}'*depth), ('long', b'{"settings": "' + b'a'*10**7 + b'"}'),
-                                ('digits', b'{"files": ' + b'1'*10**6 + b'}'), ('list', b'[' + b'1,'*10**6 + b'1]')])
+        texts = dict(
+            lists=b'['*depth, objects=b'{"a":'*depth + b'1' + b'}'*depth,
+            text=b'{"settings": "' + b'a'*10**7 + b'"}',
+            digits=b'{"files": ' + b'1'*10**6 + b'}', numbers=b'[' + b'1,'*10**6 + b'1]')
+        how, data = rng.choice(list(texts.items()))
     else:
         how = rng.choice([*archive_bombs, 'paper'])
-        record = good_record() if where == 'features' else torch.load(io.BytesIO(_trained()['latest.pt']), weights_only=True)
+        state = torch.load(io.BytesIO(_trained()['latest.pt']), weights_only=True)
+        record = good_record() if where == 'features' else state
         data = tensors_on_paper(record, rng) if how == 'paper' else archive_bombs[how]()
-    path = dict(model=room/'model.pt', features=room/'features/d_1.pt', state=room/'out/latest.pt', config=room/'config.json',
-                manifest=room/'features/manifest.json')[where]
+    ending = 'safetensors' if how == 'header' else 'pt'
+    path = room/dict(model=f'model.{ending}', features='features/d_1.pt', state='out/latest.pt',
+                     config='config.json', manifest='features/manifest.json')[where]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
-    words = dict(model=[['info', '--checkpoint', path]], config=[train], state=[train], manifest=[['merge', room/'features'], ['check', room/'features', '--fix']],
-                 features=[train, ['check', room/'features'], ['look', path, '--out_dir', room/'out']])[where]
-    return Case(f'{where}: {how}', lambda: typed(*rng.choice(words)))
+    words = rng.choice(dict(
+        model=[['info', '--checkpoint', path]], config=[train], state=[train],
+        manifest=[['merge', room/'features'], ['check', room/'features', '--fix']],
+        features=[train, ['check', room/'features'], ['look', path, '--out_dir', room/'out']])[where])
+    return Case(f'{where}: {how}', lambda: typed(*words))
 
 # %% ../nbs/10b_cases.ipynb #4db9bbba
-def _odd_words(rng):
-    words = ('', ' ', 'nan', 'inf', '-inf', '1e400', '-1', '0', '10'*200, '1.5', 'None', 'true', '🎺'*60, 'a'*5000, '\x1b[2J', '\ud800', "';--", '[red]', '../..', '/dev/null', '-', '--')
-    return rng.choice(words)
+_odd_words = (
+    '', ' ', 'nan', 'inf', '-inf', '1e400', '-1', '0', '10'*200, '1.5', 'None', 'true', '🎺'*60, 'a'*5000,
+    '\x1b[2J', '\ud800', "';--", '[red]', '../..', '/dev/null', '-', '--')
 
 def _some_options(rng, room):
     "Type a command with options that nobody would type."
     from vox2trumpet.app import transfer_options
     save_audio(room/'voice.wav', tone(440, .5))
     _write_features(room/'features')
-    command = rng.choice(['transfer', 'transfer', 'check', 'look', 'prepare', 'merge', 'evaluate', 'train'])
-    options = dict(transfer=[*transfer_options(), 'checkpoint', 'plot', 'format'], check=['instrument', 'valid_dir'], look=['out_dir', 'pitch_model'],
-                   prepare=['shard', 'workers', 'calibrate', 'calibrate_to', 'pitch_model'], merge=['help'], evaluate=['out_dir', 'ref_dir'],
-                   train=['batch_size', 'epochs', 'steps', 'config_name', 'hold_out', 'device', 'seed', 'styles', 'style', 'precision', 'name', 'checkpoint_dir'])[command]
-    words = dict(transfer=[room/'voice.wav', room/'out.wav'], check=[room/'features'], look=[room/'features', '--out_dir', room/'out'],
-                 prepare=[room, room/'out', '--pitch_model', 'tiny'], merge=[room/'features', _odd_words(rng)], evaluate=['--ref_dir', room],
-                 train=_training(room/'t')[1:] + ['--data_dir', room/'features'] if command == 'train' and not (room/'t').mkdir() else [])[command]
-    given = [w for name in rng.sample(options, min(len(options), rng.randint(1, 3))) for w in (f'--{name}', _odd_words(rng))]
-    return [command, *words, *given]
+    (room/'t').mkdir()
+    features, out = room/'features', room/'out'
+    commands = dict( # words, options
+        transfer=([room/'voice.wav', room/'out.wav'], [*transfer_options(), 'checkpoint', 'plot', 'format']),
+        check=([features], ['instrument', 'valid_dir']),
+        look=([features, '--out_dir', out], ['out_dir', 'pitch_model']),
+        prepare=([room, out, '--pitch_model', 'tiny'], [
+            'shard', 'workers', 'calibrate', 'calibrate_to', 'pitch_model']),
+        merge=([features, rng.choice(_odd_words)], ['help']),
+        evaluate=(['--ref_dir', room], ['out_dir', 'ref_dir']),
+        train=(_training(room/'t')[1:] + ['--data_dir', features], [
+            'batch_size', 'epochs', 'steps', 'config_name', 'hold_out', 'device', 'seed', 'styles', 'style',
+            'precision', 'name', 'checkpoint_dir']))
+    command = rng.choice(['transfer', *commands])
+    words, options = commands[command]
+    given = rng.sample(options, min(len(options), rng.randint(1, 3)))
+    return [command, *words, *(w for name in given for w in (f'--{name}', rng.choice(_odd_words)))]
 
 def _some_manifest(rng, room):
     "Damage the index of a prepared folder."
     _write_features(room/'out')
     entry = dict(source='a.wav', hash='0'*32, samples=32000, gain_db=0.)
-    index = dict(settings=good_record()['settings'], files={'a_1.pt': entry, 'b_1.pt': entry}, failed={'x.wav': 'no sound'}, aside={'z.pt': entry})
-    data = json.dumps(exchange(index, rng, nasty, ['../../payload.sh', '/payload.sh', 'a/b.pt', '\0', 'x'])).encode()
+    files = {'a_1.pt': entry, 'b_1.pt': entry}
+    index = dict(settings=good_record()['settings'], files=files)
+    index |= dict(failed={'x.wav': 'no sound'}, aside={'z.pt': entry})
+    names = ['../../payload.sh', '/payload.sh', 'a/b.pt', '\0', 'x']
+    data = json.dumps(exchange(index, rng, nasty, names)).encode()
     how = 'entry'
     if rng.random() < .3: data, how = damage(data, rng)
     name = rng.choice(['manifest.json', 'manifest-1-of-2.json'])
     (room/'out'/name).write_bytes(data)
     save_audio(room/'a_1.wav', tone(440, .5))
-    words = rng.choice([['merge', room/'out whole', room/'out'], ['check', room/'out', '--fix'], ['prepare', room, room/'out', '--pitch_model', 'tiny']])
-    return words, how
+    words = dict(merge=['merge', room/'out whole', room/'out'], check=['check', room/'out', '--fix'],
+                 prepare=['prepare', room, room/'out', '--pitch_model', 'tiny'])
+    return words[rng.choice(list(words))], how
 
 # %% ../nbs/10b_cases.ipynb #eaff3a75
 def settings(
@@ -378,7 +416,8 @@ def settings(
         return Case(f'manifest: {words[0]}, {how}', lambda: typed(*words))
     words = _training(room) + ['--data_dir', room/'features']
     path, how = room/'config.json', 'entry'
-    config = exchange(json.loads(path.read_text()), rng, nasty, ['heads', 'context', 'room', 'styles', 'x'])
+    names = ['heads', 'context', 'room', 'styles', 'x']
+    config = exchange(json.loads(path.read_text()), rng, nasty, names)
     data = json.dumps(config).encode()
     if rng.random() < .2: data, how = damage(data, rng)
     path.write_bytes(data)
@@ -396,18 +435,19 @@ def _shard(rng, room, path):
         k = rng.choice(list(row))
         number = rng.choice([-1, 0, 1, 10**9, 2**62, None])
         for r in rng.sample(rows, rng.choice([1, 12])):
-            if k == 'name': r[k] = rng.choice([n for n in nasty if isinstance(n, str) and '\ud800' not in n])
-            elif isinstance(row[k], np.ndarray):
+            x = row[k]
+            if k == 'name': r[k] = rng.choice([n for n in nasty if isinstance(n, str) and n != '\ud800'])
+            elif isinstance(x, np.ndarray):
                 bad = rng.choice([math.nan, math.inf, 1e30, 0., -1.])
-                r[k] = rng.choice([row[k][:0], row[k][:len(row[k])//2], np.full_like(row[k], bad), np.r_[row[k], row[k]]])
+                r[k] = rng.choice([x[:0], x[:len(x)//2], np.full_like(x, bad), np.r_[x, x]])
             else: r[k] = number
         if rng.random() < .1: rows = [{a: b for a, b in r.items() if a != k} for r in rows]
     rows = [{k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in r.items()} for r in rows]
-    floats = pa.schema([(k, pa.list_(pa.float32())) for k in ('audio', 'f0', 'periodicity', 'loudness')])
+    curves = 'audio', 'f0', 'periodicity', 'loudness'
     table = pa.Table.from_pylist(rows) # with float64, which is cast unless it is damage, too
     if not rng or rng.random() < .8:
-        types = {f.name: floats.field(f.name).type if f.name in floats.names else f.type for f in table.schema}
-        table = table.cast(pa.schema(list(types.items())))
+        types = [(f.name, pa.list_(pa.float32()) if f.name in curves else f.type) for f in table.schema]
+        table = table.cast(pa.schema(types))
     pq.write_table(table, path)
 
 # %% ../nbs/10b_cases.ipynb #dc6aca1c
@@ -417,7 +457,9 @@ def hub_answers(
 ) -> Case:
     "Damage what the hub answers, and train from it."
     from vox2trumpet.statistics import statistics
-    words = _training(room/'t' if not (room/'t').mkdir() else 0, crop=1.) + ['--hf_repo_id', 'me/tones', '--hold_out', .3, '--batch_size', 2, '--steps', 1]
+    (room/'t').mkdir()
+    words = _training(room/'t', crop=1.)
+    words += ['--hf_repo_id', 'me/tones', '--hold_out', .3, '--batch_size', 2, '--steps', 1]
     part, shard = rng.choice(['statistics', 'rows', 'rows', 'shard', 'error']), room/'0.parquet'
     _shard(rng if part == 'rows' else None, room, shard)
     how = 'entry'
@@ -429,12 +471,13 @@ def hub_answers(
         answer = json.dumps(exchange(json.loads(answer), rng, nasty, ['minutes', 'x'])).encode()
         if rng.random() < .3: answer, how = damage(answer, rng)
     (room/'statistics.json').write_bytes(answer)
-    fault = rng.choice([OSError('no route'), ConnectionResetError(104, 'reset'), TimeoutError('timed out')])
+    fault = rng.choice([OSError('no route'), ConnectionResetError(104, 'reset'), TimeoutError('no answer')])
     def download(repo_id, name, **_):
         if part == 'error': raise fault
         return str(room/name)
     def use():
-        with (mock.patch('huggingface_hub.hf_hub_download', download), mock.patch('vox2trumpet.hub._parquet', lambda *_: [str(shard)]),
+        with (mock.patch('huggingface_hub.hf_hub_download', download),
+              mock.patch('vox2trumpet.hub._parquet', lambda *_: [str(shard)]),
               mock.patch('vox2trumpet.hub.time', SimpleNamespace(sleep=lambda s: None))): typed(*words)
         use_trained(room/'t/out')
     return Case(f'{part}: {how}', use)
@@ -478,7 +521,7 @@ def _write(what, path):
 def _read_back(what, path):
     if what == '.safetensors': use_model(path, shows=False)
     elif what == '.pt': read_features(path)
-    elif abs(len(load_audio(path)) - sr//2) > 2000: raise Wrong('wrong', 'another length was read back')
+    elif abs(len(load_audio(path)) - sr//2) > 2000: raise Wrong('wrong', 'another length is read back')
 
 # %% ../nbs/10b_cases.ipynb #3f4272f3
 def places(
@@ -486,7 +529,8 @@ def places(
     room: Path, # an empty folder
 ) -> Case:
     "Write to a place that is odd."
-    what, way = rng.choice(['.wav', '.flac', '.ogg', '.mp3', '.safetensors', '.pt']), rng.choice(place_ways)
+    what = rng.choice(['.wav', '.flac', '.ogg', '.mp3', '.safetensors', '.pt'])
+    way = rng.choice(place_ways)
     folder = room/'out'
     folder.mkdir()
     path = folder/rng.choice([f'{_odd_name(rng)}{what}', f'plain{what}'])
@@ -500,12 +544,13 @@ def places(
         got = []
         reader = threading.Thread(target=lambda: got.append(path.read_bytes()), daemon=True)
         if way == 'pipe': reader.start()
-        before = {p: p.stat() for p in folder.rglob('*') if p.is_file()}
+        def there(): return {p: p.stat().st_size for p in folder.rglob('*') if p.is_file()}
+        before, disk = there(), contextlib.nullcontext()
+        if way == 'full disk': disk = _full_disk(rng.choice([0, 100, 1000]))
         try:
-            with _full_disk(rng.choice([0, 100, 1000])) if way == 'full disk' else contextlib.nullcontext(): _write(what, path)
+            with disk: _write(what, path)
         except (ValueError, OSError):
-            if {p: p.stat().st_size for p in folder.rglob('*') if p.is_file()} != {p: s.st_size for p, s in before.items()}:
-                raise Wrong('left behind', 'something was written')
+            if there() != before: raise Wrong('left behind', 'something was written') from None
             raise
         finally: # a reader that still waits gets nothing
             if way == 'pipe':
@@ -513,12 +558,15 @@ def places(
                 reader.join(10)
         if way == 'pipe': Path(room/f'out{what}').write_bytes(got[0])
         if 'device' not in way: _read_back(what, room/f'out{what}' if way == 'pipe' else path)
-        if way == 'private' and stat.S_IMODE(path.stat().st_mode) != 0o600: raise Wrong('wrong', 'another mode')
+        mode = way == 'private' and stat.S_IMODE(path.stat().st_mode)
+        if mode not in (False, 0o600): raise Wrong('wrong', 'another mode')
         if way == 'link' and not path.is_symlink(): raise Wrong('wrong', 'the link is gone')
         if way == 'full device': raise Wrong('wrong', 'a full disk took it')
     return Case(f'{what}: {way}', use)
 
-place_ways = ('odd name', 'odd name', 'folder', 'link', 'loop', 'old', 'private', 'under file', 'missing', 'read-only', 'full disk', 'full device', 'null device', 'pipe')
+place_ways = (
+    'odd name', 'odd name', 'folder', 'link', 'loop', 'old', 'private', 'under file', 'missing', 'read-only',
+    'full disk', 'full device', 'null device', 'pipe')
 
 
 
@@ -530,7 +578,12 @@ class Kind(NamedTuple):
     label: str
 
 kinds = dict(
-    recordings=Kind(recordings, 200, 'recordings, read'), transfers=Kind(transfers, 10, 'recordings, whole transfer'),
-    models=Kind(models, 100, 'models'), prepared=Kind(prepared_files, 12, 'prepared files × check, look, train'),
-    states=Kind(states, 6, 'training states'), bombs=Kind(bombs, 12, 'bombs'), settings=Kind(settings, 24, 'configurations, options, manifests'),
-    hub=Kind(hub_answers, 4, 'answers of the hub'), places=Kind(places, 40, 'places to write to'))
+    recordings=Kind(recordings, 200, 'recordings, read'),
+    transfers=Kind(transfers, 10, 'recordings, whole transfer'),
+    models=Kind(models, 100, 'models'),
+    prepared=Kind(prepared_files, 12, 'prepared files × check, look, train'),
+    states=Kind(states, 6, 'training states'),
+    bombs=Kind(bombs, 12, 'bombs'),
+    settings=Kind(settings, 24, 'configurations, options, manifests'),
+    hub=Kind(hub_answers, 4, 'answers of the hub'),
+    places=Kind(places, 40, 'places to write to'))

@@ -27,7 +27,9 @@ def _flip(data, rng):
 def _head(data, rng):
     for _ in range(rng.randint(1, 5)): data[rng.randrange(min(len(data), 200))] = rng.randrange(256)
 
-extremes = 0, 1, 2, 100, 127, 128, 255, 1000, 2**15 - 1, 2**15, 2**16 - 1, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1
+extremes = (
+    0, 1, 2, 100, 127, 128, 255, 1000, 2**15 - 1, 2**15, 2**16 - 1, 2**16, 2**24, 2**31 - 1, 2**31,
+    2**32 - 1, 2**63 - 1, 2**64 - 1)
 
 def _number(data, rng):
     size, at = rng.choice([2, 4, 8]), rng.randrange(min(len(data), 120))
@@ -97,7 +99,8 @@ def _deep(depth):
 # %% ../nbs/10a_mutants.ipynb #c62fdab3
 nasty = (
     None, True, -1, 0, 1, 2, 3, 10**9, 10**18, 10**400, -1.5, 1e308, 1e-320, math.nan, math.inf, -math.inf,
-    '', 'gru', 'transformer', 'x'*10_000, '<script>alert(1)</script>', '\x1b[2J\x07', '\ud800', '\0', '../../out of here',
+    '', 'gru', 'transformer', 'x'*10_000, '<script>alert(1)</script>', '\x1b[2J\x07', '\ud800', '\0',
+    '../../out of here',
     [], [1], [math.nan]*11, ['a', 'a'], [[]], list(range(11)), {}, {'a': {}}, {'quantiles': [1.]})
 nested = _deep(400), _laughs() # for archives; as JSON they would be larger than memory
 
@@ -152,7 +155,7 @@ def spoil(
 
 # %% ../nbs/10a_mutants.ipynb #994a52ea
 @cache
-def _zeros_packed(): # 1.5 GB of them
+def _zeros_packed():
     "Compress 1.5 GB of zeros."
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as z:
@@ -169,6 +172,13 @@ def _archive(pickled):
         z.writestr('archive/version', '3\n')
     return file.getvalue()
 
+@cache
+def _wide_header(): # of a safetensors file
+    "Name 300 000 tensors of no size."
+    entry = '"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    head = '{' + ','.join(entry % i for i in range(300_000)) + '}'
+    return struct.pack('<Q', len(head)) + head.encode()
+
 class _Call:
     "Pickled, it asks whoever loads it to run a command."
     def __reduce__(self):
@@ -182,7 +192,9 @@ archive_bombs = dict(
     call=lambda: _archive(pickle.dumps(dict(model=_Call()), 2)),
     digits=lambda: _archive(b'\x80\x02' + b'\x8b' + struct.pack('<i', 10**6) + b'\x7f'*10**6 + b'.'),
     claim=lambda: _archive(b'\x80\x02' + b'X' + struct.pack('<I', 2**32 - 1) + b'abc.'),
+    lists=lambda: _archive(b'\x80\x02' + b']'*30_000_000 + b'.'), # 56 bytes of memory for each
     memo=lambda: _archive(b'\x80\x02' + b'N' + b'r' + struct.pack('<I', 2**32 - 2) + b'.'),
+    header=_wide_header,
     text=lambda: b'not an archive',
     empty=lambda: b'')
 
@@ -226,7 +238,8 @@ def _by_ffmpeg(wav):
         (Path(folder)/'in.wav').write_bytes(wav)
         for name, options in _ffmpeg_kinds.items():
             path = Path(folder)/name
-            subprocess.run(['ffmpeg', '-v', 'quiet', '-nostdin', '-y', '-i', path.with_name('in.wav'), *options.split(), '-fflags', '+bitexact', path])
+            source = ['ffmpeg', '-v', 'quiet', '-nostdin', '-y', '-i', path.with_name('in.wav')]
+            subprocess.run([*source, *options.split(), '-fflags', '+bitexact', path])
             if path.exists() and path.stat().st_size: yield name, path.read_bytes()
 
 # %% ../nbs/10a_mutants.ipynb #361be4fd
