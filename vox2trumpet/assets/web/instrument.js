@@ -599,7 +599,7 @@ function draw(time) {
   if (!columns.length || still.matches && time - read < 250) return
   for (const f of columns.splice(0).slice(-wide)) add_column(f)
   paint_keys()
-  if (time - shown < 35) return
+  if (time - shown < 45) return
   shown = time
   paint_partials()
   if (time - read < 100) return
