@@ -396,8 +396,9 @@ class Audio:
         "Yield the sound; `ValueError` if it is empty or holds NaN."
         size, n = max(1, min(int(seconds*self.rate), 2**22//self.channels)), 0
         while len(x := self._decoder.read(size)):
-            if not np.isfinite(x).all():
-                raise ValueError(f'{self.name} holds samples that are NaN or infinite')
+            if not (np.abs(x) <= 1e6).all():
+                odd = 'beyond a million times full scale' if np.isfinite(x).all() else 'NaN or infinite'
+                raise ValueError(f'{self.name} holds samples that are {odd}')
             n += len(x)
             yield x
         if n == 0: raise ValueError(f'{self.name} holds no samples')
