@@ -610,6 +610,7 @@ function draw(time) {
 // ------------------------------------------------------------------------------------------------------------- begin
 
 new ResizeObserver(lay_out).observe(roll)
+for (const c of [past, keyboard, bars]) c.addEventListener('contextrestored', () => { size = ''; lay_out() }) // a canvas comes back empty
 
 if (lacks) say(lacks, true)
 else loading.then(() => {
