@@ -98,7 +98,7 @@ def _strange(pitches, f1): # Hz (pitches,), Hz (looks, 1) → bool, (looks, pitc
     return mask
 
 # %% ../nbs/01e_inspection.ipynb #9f8b384f
-two_voices_from = .08 # share of the sung looks in which a second pitch means a second voice
+two_voices_from = .11 # share of the sung looks in which a second pitch means a second voice
 
 def _spectral_teeth(f, f0, low, high, share): # Hz (bins,), Hz (looks, 1) → bool (looks, bins)
     "Mark what lies near a partial of f0."
