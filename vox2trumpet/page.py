@@ -6,7 +6,7 @@
 __all__ = ['ink', 'max_seconds', 'max_megabytes', 'inline_svg', 'inline_picture', 'describe_duration', 'lasts_longer',
            'checked_upload', 'page_transfer', 'sentence_for_visitors', 'refusal_html', 'make_component',
            'control_panel', 'asset', 'play_tab', 'click_handler', 'waiting_files', 'page', 'Training', 'last_lines',
-           'read_losses', 'loss_picture', 'training_answer', 'training_tab', 'serve', 'serve_app']
+           'read_losses', 'loss_picture', 'training_answer', 'training_tab', 'serve', 'live_folder', 'serve_app']
 
 # %% ../nbs/06b_page.ipynb #aac7b4f4
 import csv, html, inspect, io, os, re, signal, subprocess, sys, time
@@ -242,6 +242,7 @@ def page(
     workers: int=2,                 # transfers at the same time; others wait
     waiting: int=100,               # longest queue
     training=None,                  # a `Training`, to offer it
+    live: bool=False,               # link to the live instrument, which `serve` can put beside the page
 ): # a `gradio.Blocks`, not launched
     "Build the web page."
     require('app', 'gradio')
@@ -251,7 +252,8 @@ def page(
     click = click_handler(controls, files, limit, checkpoint)
     def leave(request: gr.Request): files.leave(request.session_hash)
     with gr.Blocks(title='vox2trumpet', analytics_enabled=False) as demo:
-        gr.Markdown('# 🎺 vox2trumpet\nSing or hum, and a trumpet plays it.', elem_id='head')
+        at_once = ' [Play it live](play/): the trumpet plays while you sing.'
+        gr.Markdown('# 🎺 vox2trumpet\nSing or hum, and a trumpet plays it.' + at_once*live, elem_id='head')
         if training is None: play_tab(click, workers, controls)
         else:
             with gr.Tab('Play'): play_tab(click, workers, controls)
@@ -415,9 +417,12 @@ def serve(
     inbrowser: bool=False,       # open it
     block: bool=True,            # until the server ends
     more: tuple=(),              # other folders with files for visitors
+    live: Path|None=None,        # folder of the live instrument, from `export_web`
 ):
     "Launch a page with our limits and looks."
     from starlette.middleware import Middleware
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
     script = f'({asset("page.js").strip()})()'
     framed_by = "'self'" + ' https://huggingface.co https://*.huggingface.co'*('SPACE_ID' in os.environ)
     gate = Middleware(Gate, files=files, megabytes=megabytes, framed_by=framed_by, scripts=(script,))
@@ -428,12 +433,25 @@ def serve(
         footer_links=[], ssr_mode=False, show_error=False, run_history=False, enable_monitoring=False, pwa=False,
         state_session_capacity=32, # sessions that Gradio remembers: each keeps a megabyte or two
         allowed_paths=[str(example_voices()[0].parent), *map(str, more)], app_kwargs=dict(middleware=[gate]))
+    if live: demo.app.router.routes.insert(0, Mount('/play', StaticFiles(directory=live, html=True)))
     close_idle(demo.server)
     if block: demo.block_thread()
     return launched
 
+# %% ../nbs/06b_page.ipynb #207dc588
+def live_folder(
+    folder: Path,
+    checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if None
+) -> Path|None: # None if the engine cannot play the model
+    "Write the live instrument for visitors."
+    from vox2trumpet.export import export_web
+    try: export_web(folder, checkpoint)
+    except ValueError: return None
+    return folder
+
 # %% ../nbs/06b_page.ipynb #ab6dbb11
 def serve_app(
+
     host: str|None=None, # address to serve on, 0.0.0.0 lets others in; GRADIO_SERVER_NAME or 127.0.0.1 if not given
     port: Annotated[int|None, Option(0, 65_535)]=None, # port to serve on; the first free one from 7860 if not given
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
@@ -451,9 +469,10 @@ def serve_app(
     training = Training(data_dir, checkpoint_dir, password) if enable_training else None
     os.environ |= dict(GRADIO_ANALYTICS_ENABLED='False', GRADIO_ANALYTICS_CACHE_FREQUENCY='1000000000') # no statistics
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)) # so that the folder is removed then, too
-    with server_folder() as folder, (files := VisitorFiles(folder, megabytes=20*max_megabytes)).swept():
-        demo = page(files, checkpoint, max_seconds, training=training)
-        try: serve(demo, files, host, port, max_megabytes, open, more=(training.folder.resolve(),) if training else ())
+    with server_folder() as folder, (files := VisitorFiles(folder/'visitors', megabytes=20*max_megabytes)).swept():
+        live = live_folder(folder/'play', checkpoint)
+        demo = page(files, checkpoint, max_seconds, training=training, live=bool(live))
+        try: serve(demo, files, host, port, max_megabytes, open, more=(training.folder.resolve(),) if training else (), live=live)
         finally:
             if training: training.stop()
 

@@ -231,7 +231,7 @@ class Password:
 
 # %% ../nbs/06k_serving.ipynb #e3145296
 _open = {
-    'GET': r'/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(static|assets|svelte)/.+'
+    'GET': r'/|/play(/[\w.-]*)?|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(static|assets|svelte)/.+'
            r'|/gradio_api/(info/?|theme\.css|startup-events|app_id/?|upload_progress|queue/data|heartbeat/[\w-]+'
            r'|file=.+|call/(v2/)?\w+/\w+)',
     'POST': r'/gradio_api/(upload|queue/join|cancel|reset/?|call/(v2/)?\w+/?)'}
