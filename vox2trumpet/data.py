@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from .options import shown
 from .core import floor_db, hop, sr, whole_file
 from .audio import load_audio, readable, readable_by_ffmpeg
-from .encoder import loudness, pitch
+from .encoder import instrument_tracker, loudness, pitch
+
 from .checkpoint import read_archive, write_archive
 
 # %% ../nbs/04_data.ipynb #283b802c
@@ -216,7 +217,7 @@ def recording_features(
 ) -> dict: # audio (samples,), f0 Hz, periodicity, loudness dB (frames,), sr, hop, gain_db
     "Compute the features of one recording."
     y = load_audio(path, sr)
-    f0, periodicity = pitches or pitch(y, sr=sr, hop=hop, tracker=f'crepe-{pitch_model}')
+    f0, periodicity = pitches or pitch(y, sr=sr, hop=hop, tracker=instrument_tracker(pitch_model))
     if gain_db: y = y*10**(gain_db/20)
     curves = dict(audio=y, f0=f0, periodicity=periodicity, loudness=loudness(y, sr=sr, hop=hop))
     frames = math.ceil(len(y)/hop)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['bin_hz', 'periodicity_fit', 'trackers', 'bin_weights', 'frame_loudness', 'loudness', 'posterior', 'comb_kernels',
            'salience', 'log_evidence', 'Viterbi', 'refine', 'periodicity', 'interpolate_unvoiced', 'crepe', 'swift',
-           'find_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file']
+           'find_tracker', 'instrument_tracker', 'pitch_stream', 'pitch', 'Features', 'encode', 'encode_file']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
@@ -289,6 +289,7 @@ def crepe(
     fmin: float,                  # Hz
     fmax: float,                  # Hz
     model: str='tiny',            # 'tiny' or 'full'
+    growls: bool=True,            # a voice may be rough: move what was read in the wrong octave
 ) -> tuple[np.ndarray, np.ndarray]: # f0 in Hz (frames,); periodicity 0…1 (frames,)
     "Track pitch by CREPE and comb, in bounded memory."
     outside = torch.from_numpy((bin_hz < fmin) | (bin_hz > fmax))
@@ -296,7 +297,7 @@ def crepe(
     heard = (h for x in framed(blocks, crepe_window, step) for h in _map_threads(hear, x.split(4*31)))
     stretches = [_read_pitch(bins, h, model) for bins, h in _decided(heard)]
     cents, per, late, *signs = np.concatenate([np.zeros((9, 0)), *stretches], 1) # 3 + 6 rows
-    cents = mend_octaves(cents, per > .25, np.array(signs))
+    if growls: cents = mend_octaves(cents, per > .25, np.array(signs))
     return 10*2**(time_reassign(cents, late, per > .25)/1200), per
 
 # %% ../nbs/01_encoder.ipynb #43cc4d45
@@ -343,11 +344,18 @@ def swift(
 trackers = {'crepe-tiny': crepe, 'crepe-full': partial(crepe, model='full'), 'swift-f0': swift}
 
 def find_tracker(
-    name: str, # one of `trackers`
+    name: str|Callable, # one of `trackers`, or a tracker itself
 ) -> Callable: # (blocks, step, fmin, fmax) → f0 (frames,), periodicity (frames,)
-    "Look up a tracker."
+    "Look up a tracker; `ValueError` for an unknown name."
+    if callable(name): return name
     if name not in trackers: raise ValueError(f"tracker is {name!r}; there are {', '.join(trackers)}")
     return trackers[name]
+
+def instrument_tracker(
+    model: str='full', # CREPE's size: 'full' or 'tiny'
+) -> Callable:
+    "Return the tracker for recordings of instruments, which do not growl."
+    return partial(find_tracker(f'crepe-{model}'), growls=False)
 
 # %% ../nbs/01_encoder.ipynb #da1126fe
 def pitch_stream(

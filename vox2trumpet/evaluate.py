@@ -224,14 +224,15 @@ def reconstruct(
 ) -> tuple[np.ndarray, str|None]: # (samples,), the recording's length at the model's rate; the style
     "Play a recording's own pitch and loudness on a model."
     import torch
-    from vox2trumpet.encoder import encode
+    from vox2trumpet.encoder import encode, instrument_tracker
+
     from vox2trumpet.core import floor_db
     from vox2trumpet.audio import load_audio
     from vox2trumpet.checkpoint import load_model
     model = model or load_model()
     rate, hop = model.config['sr'], model.config['hop']
     y = load_audio(path, rate)
-    voice = encode(y, rate, hop, tracker=f'crepe-{pitch_model}')
+    voice = encode(y, rate, hop, tracker=instrument_tracker(pitch_model))
     loudness = torch.where(voice.loudness > floor_db, voice.loudness + gain, voice.loudness)
     if style == 'nearest': style = nearest_style(model, y.numpy(), voice.f0, loudness)
     with torch.inference_mode(): out, _ = model(voice.f0[None], loudness[None], style=style)
