@@ -314,8 +314,11 @@ class _FFmpeg:
         finally: watch.cancel()
 
     def _text(self):
-        self.log.seek(0)
-        return self.log.read(2**16).decode('utf-8', 'replace')
+        if hasattr(os, 'pread'): text = os.pread(self.log.fileno(), 2**16, 0) # ffmpeg still writes: its place in the file must not move
+        else:
+            self.log.seek(0)
+            text = self.log.read(2**16)
+        return text.decode('utf-8', 'replace')
 
     def _errors(self):
         "Return the first thing that ffmpeg complains of."
