@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['fractions', 'style_words', 'grey', 'gold', 'describe_shift', 'describe_level', 'describe_articulation', 'style_label',
-           'style_name', 'report_lines', 'report_caption', 'describe_time', 'warnings_of', 'pitch_axis', 'wave_outline',
+           'report_lines', 'report_caption', 'describe_time', 'warnings_of', 'pitch_axis', 'wave_outline',
            'file_loudness', 'draw_curves', 'svg_style', 'transfer_picture']
 
 # %% ../nbs/06h_report.ipynb #7bd47822
@@ -70,12 +70,6 @@ style_words = dict(
 def style_label(
     style: str, # of a model
 ) -> str:
-    "Describe a style in a few words, with its name."
-    return f'{style_words[style]} ({style})' if style in style_words else style
-
-def style_name(
-    style: str, # of a model
-) -> str:
     "Name a style, with a few words about it."
     return f'{style} ({style_words[style]})' if style in style_words else style
 
@@ -96,7 +90,7 @@ def report_lines(
             lines.append(f'Its notes were pulled {r["tuning"]:.0%} of the way to {r["key"] or "equal temperament"}.')
         if r['breath'] > 0: lines.append(f'Breath and consonants sound as noise {r["breath"]:.0%} of the time.')
         where = 'in the room of that recording' if r['room'] else 'without reverb'
-        if r['style']: lines.append(f'It plays in the style {style_name(r["style"])}, {where}.')
+        if r['style']: lines.append(f'It plays in the style {style_label(r["style"])}, {where}.')
     if r['turned_down_db'] > 0:
         lines.append(f'The {name} was turned down by {r["turned_down_db"]:.1f} dB to keep it from clipping.')
     return lines + [f'Warning: {w}.' for w in r['warnings']]
