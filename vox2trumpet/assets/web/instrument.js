@@ -464,7 +464,7 @@ const lowest = 36, highest = 88, keys_wide = 62, names_wide = 20, ribbon = 40 //
 const black = m => [1, 3, 6, 8, 10].includes(m % 12)
 const colours = {night: '#161b26', row: '#1b2130', line: '#2a3348', text: '#a9b6cb', voice: '#7fa6d9', gold: '#ffb52e', ivory: '#ece7db', ebony: '#10141d'}
 const still = matchMedia('(prefers-reduced-motion: reduce)')
-let wide = 0, tall = 0, column = 0, before = null, read = 0, shown = 0, marked = '', pen, gold
+let wide = 0, tall = 0, column = 0, before = null, drawn = 0, read = 0, marked = '', pen, gold
 const heights = new Float32Array(64)
 
 const row = () => (tall - ribbon)/(highest - lowest + 1)
@@ -596,11 +596,10 @@ function write() { // the figures beside the picture, ten times a second
 
 function draw(time) {
   if (state.playing || columns.length) requestAnimationFrame(draw)
-  if (!columns.length || still.matches && time - read < 250) return
+  if (!columns.length || time - drawn < (still.matches ? 250 : 45)) return // more pictures a second would cost as much as the sound
+  drawn = time
   for (const f of columns.splice(0).slice(-wide)) add_column(f)
   paint_keys()
-  if (time - shown < 45) return
-  shown = time
   paint_partials()
   if (time - read < 100) return
   read = time
