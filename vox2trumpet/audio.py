@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator
 from torch import Tensor
-from .containers import View, describe_damage, kind_of, look_into
+from .containers import View, describe_damage, kind_of, look_into, share_there
 from .core import sr, whole_file
 from .mixing import Mixer, describe_mixing
 from .options import Option, shown
@@ -151,13 +151,6 @@ def _decode(sound, n):
         good = np.flatnonzero(~np.isnan(out).all(1))
         return out[:good[-1] + 1 if len(good) else 0], True
 
-def _missing(remarks, frames, rate):
-    "Read from libsndfile's remarks on a header whether the end of the samples is missing."
-    names = 'data|SSND|Data Size|BODY|riff'
-    m = re.search(fr'(?m)^\s*(?:{names}) *: *(\d+) \(should be (\d+)\)', remarks)
-    if not m or not frames or int(m[1]) <= int(m[2]) or int(m[1]) >= 0x7fff_0000: return []
-    return [(frames/rate, f'breaks off after {{t}} s of {frames/rate*int(m[1])/int(m[2]):.2f} s')]
-
 class _SoundFile:
     "A recording that libsndfile decodes."
     def __init__(self, contents):
@@ -169,15 +162,24 @@ class _SoundFile:
         guessed = self.sound.format == 'MP3' and 'LAYER_III' not in self.sound.subtype
         self.slack = max(self.rate//50, self.frames//2 if guessed else 0) if self.frames else 0
         self.notes, self.gaps = list(contents.notes), list(contents.gaps[:1000])
-        end = (self.frames or 0)/self.rate if self.rate else 0.
-        self.damage = [(end if t is None else t, text) for t, text in contents.damage]
+        self.damage = [(t, text) for t, text in contents.damage if t is not None]
+        self.ending = [text for t, text in contents.damage if t is None] # told when its place is known
+        self.share = min(contents.share, share_there(self.sound.extra_info))
         if contents.delayed: _decode(self.sound, max(0, self.sound.frames - contents.frames))
-        if not self.damage: self.damage = _missing(self.sound.extra_info, self.frames, self.rate)
 
     def read(self, n):
         "Return up to n frames; none at the end."
         while (x := self._step(n)) is None: pass
+        if n and not len(x): self._end()
         return x
+
+    def _end(self):
+        "Note what is known at the end of the sound: where that was."
+        whole = self.at/self.rate/self.share
+        if self.share < 1: self.ending.append(f'breaks off after {{t}} s of {whole:.2f} s')
+        if any('breaks off' in text for _, text in self.damage): self.ending = []
+        while self.ending: self._note(self.ending.pop())
+        self.share = 1.
 
     def _step(self, n):
         "Return what `read` does; None after going on behind damage."
@@ -283,8 +285,8 @@ def _start_ffmpeg(file, log):
 
 class _FFmpeg:
     "A recording that ffmpeg decodes."
-    def __init__(self, file):
-        self.log, self.at, self.notes, self.damage = tempfile.TemporaryFile(), 0, [], []
+    def __init__(self, file, share=1.): # share: as in `Contents`
+        self.log, self.at, self.notes, self.damage, self.share = tempfile.TemporaryFile(), 0, [], [], share
         try: file.fileno()
         except OSError: file = _spooled(View(file))
         self.process = _start_ffmpeg(file, self.log)
@@ -347,10 +349,12 @@ class _FFmpeg:
         self.process.wait()
         now, error = self.at/self.rate, self._errors()
         if self.process.returncode < 0: error = 'ffmpeg was stopped'
-        if not error: return
         early = self.seconds and now < self.seconds - .2
-        text = f'breaks off after {{t}} s of {self.seconds:.2f} s' if early else f'is damaged ({error})'
-        self.damage.append((now, text))
+        whole = now/self.share if self.share < 1 else self.seconds
+        if self.share < 1 or error and early: self.damage.append((now, f'breaks off after {{t}} s of {whole:.2f} s'))
+        elif error: self.damage.append((now, f'is damaged ({error})'))
+        elif early and not re.search('Video:|Estimating duration', self._text()):
+            self.notes.append(f'ends after {now:.2f} s, though its header says {whole:.2f} s')
 
     def close(self):
         self.process.kill()
@@ -428,7 +432,7 @@ def _decoder(file, name):
     if decoder and contents.behind: return _Joined(decoder)
     if decoder and decoder.frames != 0: return decoder
     if shutil.which('ffmpeg') and 'no sound' not in kind_of(file):
-        try: return _FFmpeg(file)
+        try: return _FFmpeg(file, contents.share)
         except ValueError as e: reason = f' (ffmpeg: {e})'
     if decoder: return decoder # it is empty
     raise ValueError(name + _unreadable(file, reason))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Contents', 'describe_damage', 'View', 'read_at', 'look_into_wav', 'look_into_mp3', 'look_into_ogg', 'look_into_flac',
-           'look_into_caf', 'look_into', 'kind_of']
+           'look_into_caf', 'look_into_counted', 'share_there', 'look_into', 'kind_of']
 
 # %% ../nbs/00d_containers.ipynb #782d97e7
 import io, re, shutil, struct, tempfile, zlib
@@ -18,11 +18,12 @@ class Contents(NamedTuple):
     frames: int|None = None # samples per channel, where the decoder gives too many
     delayed: bool = False   # the first of those are too many; otherwise the last
     notes: tuple = ()       # sentences about what was mended, with nothing lost
-    damage: tuple = ()      # (seconds, text): what is lost, {t} in it is the time; None: at the end
+    damage: tuple = ()      # (seconds, text): what is lost, {t} in it is the time; None: where the sound ends
     gaps: tuple = ()        # (from, to), s: stretches that cannot be decoded
     claimed: int|None = None       # samples per channel that the header claims, hidden from the decoder
     seekable: BinaryIO|None = None # where to look for a place behind damage, if not in `file`
     behind: BinaryIO|None = None   # another recording, to be played after this one
+    share: float = 1.       # of the bytes of sound that the header claims, so many are there
 
 # %% ../nbs/00d_containers.ipynb #0502f6bb
 def describe_damage(
@@ -112,12 +113,9 @@ def look_into_wav(
     at = min(at, end)
     if form[:2] == b'\x55\0': return look_into_mp3(View(file, start=at)) # an MP3 in a WAV
     _, _, rate, _, align, _ = struct.unpack('<HHIIHH', form[:16])
-    there, note = end - at, None
+    there = end - at
     if claimed > there:
-        second = max(1, rate*align)
-        if claimed < _placeholders and there > 0:
-            text = f'breaks off after {{t}} s of {claimed/second:.2f} s'
-            return Contents(file, damage=((there/second, text),))
+        if claimed < _placeholders and there > 0: return Contents(file, share=there/claimed)
         return _wav_again(file, form, at)
     rest = there - claimed
     if claimed == 0 and rest >= max(1, align) and not _tidy(file, at, end):
@@ -206,7 +204,7 @@ def _next_frame(file, at, kind=None, most=None):
     return None
 
 def _mp3_frames(file):
-    "Yield (place, frame) of each frame of an MP3; (place, bytes) where something was skipped."
+    "Yield (place, frame) of each frame of an MP3; (place, bytes) where something was skipped, (place, None) at half a frame."
     end, at, kind = file.seek(0, 2), 0, None
     while at < end:
         frame = _mp3_frame(read_at(file, at, 4))
@@ -218,7 +216,9 @@ def _mp3_frames(file):
         elif size := _tag_size(file, at): at += size
         else:
             place = _next_frame(file, at + 1, kind, None if kind else 2**17)
-            if place is None: return
+            if place is None:
+                if kind and frame and frame.kind == kind and not fits: yield at, None
+                return
             if kind: yield at, place - at
             at = place
 
@@ -228,8 +228,11 @@ def look_into_mp3(
 ) -> Contents|None: # None: not an MP3
     "Count the frames of an MP3, and find the places where there are none."
     reader = io.BufferedReader(View(file), 2**16)
-    n, info, first, claimed, behind, parts, damage = 0, None, None, None, None, [], []
+    n, info, first, claimed, behind, parts, damage, half = 0, None, None, None, None, [], [], ()
     for at, frame in _mp3_frames(reader):
+        if frame is None:
+            half = ('may be cut off: its last frame is incomplete, and it does not say how long it is',)
+            break
         if isinstance(frame, int): # so many bytes are no frame
             parts.append((None, frame))
             damage.append((n*first.samples/first.rate, 'is damaged at {t} s'))
@@ -255,7 +258,7 @@ def look_into_mp3(
     if claimed and abs(claimed - n) <= 1 and not damage: # as it is, without the tags at both ends
         return Contents(View(file, start=info, end=parts[-1][1]), behind=behind)
     text = 'longer than its header says: read to the end of the file'
-    longer = (text,) if claimed and claimed < n else ()
+    longer = (text,) if claimed and claimed < n else () if claimed else half
     mended = _mp3_again(file, first, info, parts, lost, total)
     delayed = info is None
     frames = total*first.samples if delayed else None
@@ -404,6 +407,56 @@ def look_into_caf(
         at += 12 + size
     return None
 
+# %% ../nbs/00d_containers.ipynb #8914af60
+def _voc_share(file, end): # blocks of type 0 end it; 1, 2 and 9 hold sound
+    at, there, claimed = int.from_bytes(read_at(file, 20, 2), 'little'), 0, 0
+    for _ in range(100_000):
+        head = read_at(file, at, 4)
+        if len(head) < 4 or head[0] == 0: break
+        size = int.from_bytes(head[1:], 'little')
+        if head[0] in (1, 2, 9): there, claimed = there + min(size, end - at - 4), claimed + size
+        at += 4 + size
+    return there/max(1, claimed)
+
+def _nist_share(file, end):
+    text = read_at(file, 0, 1024).decode('latin-1')
+    def number(name):
+        m = re.search(fr'(?m)^{name} -i (\d{{1,12}})\b', text)
+        return int(m[1]) if m else 0
+    claimed = number('sample_count')*number('channel_count')*number('sample_n_bytes')
+    start = int(text[8:16]) if text[8:16].strip().isdecimal() else 1024
+    return 1. if 'shorten' in text else (end - start)/max(1, claimed)
+
+def _avr_share(file, end):
+    head = read_at(file, 0, 30).ljust(30, b'\0')
+    stereo, bits, frames = head[12:14] == b'\xff\xff', head[15], int.from_bytes(head[26:], 'big')
+    return (end - 128)/max(1, frames*(1 + stereo)*bits//8)
+
+def _avi_share(file, end):
+    for name, at, size in _chunks(file, 12, end):
+        sound = name == b'RIFF' or name == b'LIST' and read_at(file, at, 4) == b'movi'
+        if sound and at + size > end: return end/(at + size)
+    return 1.
+
+# %% ../nbs/00d_containers.ipynb #62413a90
+def look_into_counted(
+    file: BinaryIO, # VOC, NIST, AVR or AVI
+) -> Contents:
+    "Compare the length that an older format claims with what is there."
+    shares = {b'Crea': _voc_share, b'NIST': _nist_share, b'2BIT': _avr_share, b'RIFF': _avi_share}
+    share = shares[read_at(file, 0, 4)](file, file.seek(0, 2))
+    return Contents(file, share=share if 0 < share < 1 else 1.)
+
+# %% ../nbs/00d_containers.ipynb #fa6b980b
+def share_there(
+    remarks: str, # of libsndfile, on a header
+) -> float: # 0…1
+    "Read how much of the samples that a header claims is in the file."
+    names = 'data|SSND|Data Size|BODY|riff'
+    m = re.search(fr'(?m)^\s*(?:{names}) *: *(\d+) \(should be (\d+)\)', remarks)
+    if not m or int(m[1]) <= int(m[2]) or int(m[1]) >= _placeholders: return 1.
+    return int(m[2])/int(m[1])
+
 # %% ../nbs/00d_containers.ipynb #9d130c82
 def look_into(
     file: BinaryIO,
@@ -415,6 +468,7 @@ def look_into(
     elif head[:4] == b'OggS': look = look_into_ogg
     elif head[:4] == b'caff': look = look_into_caf
     elif head[:4] == b'fLaC': look = look_into_flac
+    elif head[:4] in (b'Crea', b'NIST', b'2BIT') or head[:4] == b'RIFF' and head[8:] == b'AVI ': look = look_into_counted
     elif head[:3] == b'ID3': look = lambda file: look_into_flac(file) or look_into_mp3(file)
     elif head[:1] == b'\xff' or head[:3] in (b'TAG', b'APE'): look = look_into_mp3
     return look and look(file) or Contents(file)
