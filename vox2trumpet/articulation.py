@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['measures', 'staircase', 'valleys', 'note_spans', 'note_onset', 'attack_time', 'note_steadiness', 'level_steadiness',
-           'note_joint', 'playing_habits', 'pooled_habits', 'habit_distance', 'settle', 'tongue_dips', 'articulate',
-           'articulation_changes']
+           'note_joint', 'note_habits', 'playing_habits', 'pooled_habits', 'habit_distance', 'settle', 'tongue_dips',
+           'articulate', 'articulation_changes']
 
 # %% ../nbs/01d_articulation.ipynb #b0a4e119
 import numpy as np, torch
@@ -147,10 +147,10 @@ measures = dict(
     scoop='cents', slope='cents/100 ms', attack='ms', drift='cents', jitter='cents', extent='cents', rate='Hz',
     swell='dB/s', uneven='dB', dip='dB', gap='ms')
 
-def playing_habits(
+def note_habits(
     controls: Controls, # of one player
-) -> dict: # an array per measure, with a value for each note that has one
-    "Measure a player's habits, note by note."
+) -> list[dict]: # of each note of at least 150 ms its span, level (dB), rest before it (frames) and those of `measures` that it has
+    "Measure how each note is played."
     cents = in_cents(controls.f0)
     loudness = controls.loudness.double().numpy()
     spans = note_spans(controls)
@@ -160,15 +160,23 @@ def playing_habits(
         if end - start < 15: continue
         early = max(0, start - 8)
         quietest = early + loudness[early:start+4].argmin()
-        note = note_onset(cents[start:end])
+        rest = start - spans[i-1, 1] if i else np.inf
+        note = dict(span=(start, end), level=level[i], rest=rest) | note_onset(cents[start:end])
         note['attack'] = attack_time(loudness[quietest:end], level[i])
         if end - start >= 30:
             middle = slice(start + 10, end - 4)
             note |= note_steadiness(cents[middle]) | level_steadiness(loudness[middle])
-        if i and start - spans[i-1, 1] <= 30:
+        if rest <= 30:
             seam = slice(max(spans[i-1, 0], spans[i-1, 1] - 10), start + 10)
             note |= note_joint(loudness[seam], min(level[i-1:i+1]))
         notes.append(note)
+    return notes
+
+def playing_habits(
+    controls: Controls, # of one player
+) -> dict: # an array per measure, with a value for each note that has one
+    "Collect a player's habits, measure by measure."
+    notes = note_habits(controls)
     return {name: np.array([note[name] for note in notes if name in note]) for name in measures}
 
 # %% ../nbs/01d_articulation.ipynb #f56a92ca
@@ -272,9 +280,9 @@ def articulate(
     controls: Controls, # from `map_to_instrument`
     articulation: Annotated[float, Option(0, 1, step=.1, label='Articulation', group='Playing')]=1., # begin, hold and join notes: 0 as sung, 1 as a trumpeter
     reach: float=25.,   # cents, see `settle`
-    vibrato: float=9.,  # cents, see `settle`
-    tongue: float=14.,  # dB, see `tongue_dips`
-    slur: float=4.,     # dB, see `tongue_dips`
+    vibrato_limit: float=9., # cents, see `settle`
+    tongue_dip: float=14., # dB, see `tongue_dips`
+    slur_dip: float=4., # dB, see `tongue_dips`
 ) -> Controls: # of the same length
     "Give a voice's curves a trumpeter's articulation."
     if not 0 <= articulation <= 1: raise ValueError(f"articulation is {articulation}; it must be from 0 to 1")
@@ -284,9 +292,9 @@ def articulate(
     moved = cents.copy()
     for start, end in spans:
         note = cents[start:end]
-        moved[start:end] += articulation*(settle(note, reach, vibrato) - note)
+        moved[start:end] += articulation*(settle(note, reach, vibrato_limit) - note)
     loudness = controls.loudness.double().numpy()
-    down = articulation*tongue_dips(cents, loudness, spans, tongue, slur)
+    down = articulation*tongue_dips(cents, loudness, spans, tongue_dip, slur_dip)
     loudness = np.where(loudness > floor_db, np.maximum(loudness - down, floor_db), loudness)
     f0 = controls.f0*torch.from_numpy(2**((moved - cents)/1200)).float()
     return controls._replace(f0=f0, loudness=torch.from_numpy(loudness).float())
