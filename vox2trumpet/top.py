@@ -7,6 +7,7 @@ __all__ = ['low_centres', 'top_edges', 'band_areas', 'band_weight', 'low_densiti
 
 # %% ../nbs/02e_top.ipynb #81d785d4
 import math, torch
+from itertools import accumulate
 from torch import Tensor, nn
 from torch.nn import functional as F
 from .core import floor_db
@@ -44,7 +45,7 @@ def top_features(
 ) -> Tensor: # (…, 8)
     "Scale what is known below 8 kHz to the units of the map."
     octaves = (f0.clamp_min(1.)/440).log2().clamp(-1.6, 1.6)
-    level = (loudness/20 + 1).clamp(-2, .8)
+    level = (loudness/20 + 1).clamp(-2., .8)
     known = (low.clamp(-140, -40) + 80)/20
     return torch.cat([known, torch.stack([octaves, level, octaves**2, octaves*level, level**2], -1)], -1)
 
@@ -64,8 +65,9 @@ class Top(nn.Module):
         loudness: Tensor, # A-weighted, dB, (…)
     ) -> tuple[Tensor, Tensor]: # densities of tone and of noise, dB per Hz relative to the loudness, each (…, bands)
         x = top_features(low, f0, loudness)
-        density = torch.cat([low[..., -1:], self.density(x)], -1).cummin(-1).values[..., 1:]
-        share = 10**(self.share(x).clamp(-20, -.1)/10) # of the power, that is noise
+        bands = torch.cat([low[..., -1:], self.density(x)], -1).unbind(-1)
+        density = torch.stack([*accumulate(bands, torch.minimum)][1:], -1)
+        share = 10**(self.share(x).clamp(-20., -.1)/10) # of the power, that is noise
         return density + 10*(1 - share).log10(), density + 10*share.log10()
 
 # %% ../nbs/02e_top.ipynb #1455f552
@@ -76,8 +78,8 @@ def density_at(
     "Interpolate the densities of `top_edges` between the centres of their bands."
     edges = torch.tensor(top_edges, device=f.device, dtype=density.dtype)
     centres = (edges[1:] + edges[:-1])/2
-    f = f.clamp(centres[0], centres[-1]).expand(*density.shape[:2], -1).contiguous()
-    i = torch.bucketize(f, centres[1:-1].contiguous())
+    f = f.clamp(float(centres[0]), float(centres[-1])).expand(*density.shape[:2], -1).contiguous()
+    i = (f[..., None] > centres[1:-1]).sum(-1)
     a, b = density.gather(-1, i), density.gather(-1, i + 1)
     return a + (b - a)*(f - centres[i])/(centres[i+1] - centres[i])
 
