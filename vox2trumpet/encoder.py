@@ -274,13 +274,13 @@ def _decided(
             yield bins, _Heard(*(v[:len(bins)] for v in whole))
             waiting = [_Heard(*(v[len(bins):] for v in whole))]
 
-def _read_pitch(bins, heard, model): # → cents, periodicity, late and the signs of `octave_signs`, (9, frames)
+def _read_pitch(bins, heard, model): # → cents, periodicity and late (3, frames); the signs of `octave_signs` (6, frames)
     "Read pitch and periodicity off a stretch of the path."
     weights = np.exp(heard.evidence - heard.evidence.max(1, keepdims=True))
     cents, _ = refine(bins, weights)
     p, s = (refine(bins, v)[1] for v in (heard.p, heard.s))
     signs = octave_signs(Clues(*heard[-3:]), 10*2**(cents/1200))
-    return np.array([cents, periodicity(p, s, model)*~heard.too_high, heard.late, *signs])
+    return np.array([cents, periodicity(p, s, model)*~heard.too_high, heard.late]), signs.astype(np.float32)
 
 # %% ../nbs/01_encoder.ipynb #ab98ca8d
 def crepe(
@@ -295,9 +295,14 @@ def crepe(
     outside = torch.from_numpy((bin_hz < fmin) | (bin_hz > fmax))
     hear = partial(_hear, step=step, outside=outside, model=model)
     heard = (h for x in framed(blocks, crepe_window, step) for h in _map_threads(hear, x.split(4*31)))
-    stretches = [_read_pitch(bins, h, model) for bins, h in _decided(heard)]
-    cents, per, late, *signs = np.concatenate([np.zeros((9, 0)), *stretches], 1) # 3 + 6 rows
-    if growls: cents = mend_octaves(cents, per > .25, np.array(signs))
+    curves, signs = [np.zeros((3, 0))], [np.zeros((6, 0), np.float32)]
+    for bins, h in _decided(heard):
+        read, doubts = _read_pitch(bins, h, model)
+        curves.append(read)
+        signs.append(doubts)
+    cents, per, late = np.concatenate(curves, 1)
+    del curves # an hour of them is 9 MB a row
+    if growls: cents = mend_octaves(cents, per > .25, np.concatenate(signs, 1))
     return 10*2**(time_reassign(cents, late, per > .25)/1200), per
 
 # %% ../nbs/01_encoder.ipynb #43cc4d45
@@ -316,7 +321,7 @@ def swift(
     fmax: float,                  # Hz
 ) -> tuple[np.ndarray, np.ndarray]: # f0 in Hz (frames,); periodicity 0…1 (frames,)
     "Track pitch by SwiftF0, in bounded memory; octaves are mended as in `crepe`."
-    stream, got, signs = _swift().stream(fmin, fmax), [], [np.zeros((7, 0))]
+    stream, got, signs = _swift().stream(fmin, fmax), [], [np.zeros((7, 0), np.float32)]
     def readings(at): # times in s → Hz, confidence
         t, f0, confidence = (np.concatenate([[], *(getattr(g, k) for g in got)])
                              for k in ('timestamps', 'pitch_hz', 'confidence'))
@@ -324,7 +329,7 @@ def swift(
     def judge(x): # windows whose pitch is known
         at = (sum(s.shape[1] for s in signs) + np.arange(len(x)))*step/crepe_sr
         clues = read_clues(x)
-        signs.append(np.array([clues.too_high, *octave_signs(clues, readings(at)[0])]))
+        signs.append(np.array([clues.too_high, *octave_signs(clues, readings(at)[0])], np.float32))
     n, (for_stream, for_clues) = 0, tee(rechunk(blocks, 10*crepe_sr))
     windows = framed(for_clues, crepe_window, step)
     for x in for_stream:
