@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['sound_suffixes', 'urmp_name', 'cut_crop', 'admissible_starts', 'save_features', 'check_record', 'read_features',
-           'prepared', 'source_of', 'Crops', 'recording_features', 'recordings', 'performance', 'split_by_performance']
+           'prepared', 'source_of', 'known_share', 'Crops', 'spectra', 'bandwidth', 'recording_features', 'recordings',
+           'performance', 'split_by_performance']
 
 # %% ../nbs/04_data.ipynb #8bf9f88f
 import hashlib, math, re
@@ -16,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from .options import shown
 from .core import floor_db, hop, sr, whole_file
-from .audio import load_audio, readable, readable_by_ffmpeg
+from .audio import load_audio, open_audio, readable, readable_by_ffmpeg
 from .encoder import instrument_tracker, loudness, pitch
-
+from .rates import listening_grid
 from .checkpoint import read_archive, write_archive
 
 # %% ../nbs/04_data.ipynb #283b802c
@@ -70,9 +71,10 @@ def _why_not(record):
         plain = isinstance(x, Tensor) and x.layout == torch.strided and x.device.type == 'cpu'
         if not plain or x.requires_grad or x.dtype != torch.float32 or x.dim() != 1: return f'{k} is not a row of float32 numbers'
         if not x.is_contiguous() or x.untyped_storage().nbytes() < 4*len(x): return f'{k} claims more numbers than it has'
-    for k, kind in dict(source=str, hash=str, gain_db=(int, float), settings=dict, clipping=dict).items():
+    for k, kind in dict(source=str, hash=str, gain_db=(int, float), bandwidth=(int, float), settings=dict, clipping=dict).items():
         if k in record and (not isinstance(record[k], kind) or isinstance(record[k], bool)): return f'{k} is a {type(record[k]).__name__}'
     if not math.isfinite(record.get('gain_db', 0)): return 'gain_db is not finite'
+    if not 100 <= record.get('bandwidth', 100) <= record['sr']/2: return f"bandwidth is not from 100 Hz to half of {record['sr']}"
     clipping = [record['clipping'].get(k) for k in ('tops', 'share', 'time')] if 'clipping' in record else []
     if any(type(x) not in (int, float) or not 0 <= x < 1e12 for x in clipping): return 'clipping is not a count, a share and a time'
     return None
@@ -133,6 +135,15 @@ def source_of(
     if by == 'prefix': return name.stem.split('_')[0]
     return name.parts[0] if by == 'folder' and len(name.parts) > 1 else ''
 
+# %% ../nbs/04_data.ipynb #bf488820
+def known_share(
+    record: dict, # a prepared recording
+) -> float: # 1 if it knows all
+    "Return the share of the spectrum, from 0 Hz up, that a recording can teach."
+    half = record['sr']/2
+    end = record.get('bandwidth', half)
+    return 1. if end >= half else .94*end/half
+
 # %% ../nbs/04_data.ipynb #6921d032
 class Crops(Dataset):
     "Random crops of prepared recordings, planned epoch by epoch."
@@ -145,6 +156,7 @@ class Crops(Dataset):
         seed: int=0,       # of the draws
         least: float=.1,   # share of a crop that must be sound
         styles: list=(),   # sources whose numbers come with the crops; others count as the first
+        widest: float|None=None, # share of the spectrum that the widest recordings know; the largest in these files if None
     ):
         self.files = prepared(files)
         self.hop = hop
@@ -153,7 +165,9 @@ class Crops(Dataset):
         self.seed = seed
         self.styles = list(styles)
         self.epoch = 0
-        self.frames = [_count_frames(p, sr, hop) for p in self.files]
+        self.frames, shares = zip(*(_frames_and_share(p, sr, hop) for p in self.files))
+        self.widest = widest or max(shares)
+        self.known = [1. if share >= .9*self.widest else share for share in shares]
         starts = [admissible_starts(n, self.size, least) for n in self.frames]
         self.first = np.array([s.start for s in starts])   # admissible start of each file
         self.ends = np.cumsum([len(s) for s in starts])    # where each file ends on the line
@@ -166,12 +180,12 @@ class Crops(Dataset):
     def __getstate__(self): return self.__dict__ | dict(open={}, planned=None) # open files stay in their process
 
 # %% ../nbs/04_data.ipynb #69e43634
-def _count_frames(path, sr, hop):
-    "Count the frames of a prepared recording, made at the wanted rate."
+def _frames_and_share(path, sr, hop):
+    "Count the frames of a prepared recording, made at the wanted rate, and read how much it knows."
     record = read_features(path)
     if (record['sr'], record['hop']) != (sr, hop):
         raise ValueError(f"{shown(path)} was prepared at {record['sr']} Hz with hop {record['hop']}, not {sr} and {hop}")
-    return len(record['f0'])
+    return len(record['f0']), known_share(record)
 
 # %% ../nbs/04_data.ipynb #49d3470d
 @patch
@@ -193,7 +207,7 @@ def plan(
 def __getitem__(
     self: Crops,
     i: int, # number of the crop; from len(self) on, of a later epoch
-) -> dict: # audio, f0, loudness, periodicity, name, start (samples), and style if there are styles
+) -> dict: # audio, f0, loudness, periodicity, known (share), name, start (samples), and style if there are styles
     "Cut the crop that the plan names."
     later, i = divmod(i, self.n)
     file, start = self.plan(self.epoch + later)[i].tolist()
@@ -201,10 +215,61 @@ def __getitem__(
     if len(self.open) > 500: self.open.clear()
     if path not in self.open: self.open[path] = read_features(path, numbers=False) # they were looked at
     record = self.open[path]
-    crop = cut_crop(record, start//record['hop'], self.size) | dict(name=path.stem, start=start)
+    crop = cut_crop(record, start//record['hop'], self.size) | dict(known=torch.tensor(self.known[file]), name=path.stem, start=start)
     if not self.styles: return crop
     source = source_of(path.stem)
     return crop | dict(style=torch.tensor(self.styles.index(source) if source in self.styles else 0))
+
+# %% ../nbs/04_data.ipynb #a314129c
+def spectra(
+    y: np.ndarray,  # (samples,)
+    rate: int,      # samples/s
+    at: np.ndarray, # samples, the middles of the windows
+) -> tuple[np.ndarray, np.ndarray]: # power per Hz, (windows, bins); Hz (bins,)
+    "Compute the power density around some moments."
+    size = 2*round(.032*rate)
+    window = np.hanning(size + 1)[:-1].astype(np.float32)
+    i = at[:, None] + np.arange(size) - size//2
+    x = np.where((i >= 0) & (i < len(y)), y[i.clip(0, len(y) - 1)], 0)*window
+    power = np.abs(np.fft.rfft(x))**2*2/(rate*(window.astype(float)**2).sum())
+    return power.astype(np.float32), np.fft.rfftfreq(size, 1/rate)
+
+# %% ../nbs/04_data.ipynb #cf1d2ea6
+def bandwidth(
+    density: np.ndarray, # power per Hz, the median of sounding frames, (bins,)
+    f: np.ndarray,       # Hz, (bins,)
+    f0: float=500.,      # Hz
+    drop: float=10.,     # dB per kHz
+) -> float: # Hz
+    "Find the frequency, from 7 kHz on, up to which a recording's spectrum falls steadily."
+    width, gap = math.ceil(500/f0)*f0, 500.
+    total = np.append(0, np.cumsum(density.astype(float)))*f[1] # power below each edge of the bins
+    edges = np.append(f, f[-1] + f[1]) - f[1]/2
+    def level(low, high): return 10*np.log10((np.interp(high, edges, total) - np.interp(low, edges, total))/(high - low) + 1e-20)
+    ends = np.arange(7000, f[-1] - width - gap, 250.)
+    steps = np.flatnonzero(level(ends - width, ends) - level(ends + gap, ends + gap + width) > drop*(width + gap)/1000)
+    return float(ends[steps[0]] + gap/2) if len(steps) else float(f[-1])
+
+# %% ../nbs/04_data.ipynb #a9363d55
+def recording_bandwidth(
+    path: str|Path,     # a recording
+    y: Tensor,          # its sound, (samples,)
+    sr: int,            # samples/s
+    hop: int,           # samples per frame
+    f0: Tensor,         # Hz, (frames,)
+    periodicity: Tensor, # (frames,)
+    loudness: Tensor,   # dB, (frames,)
+) -> float: # Hz
+    "Find up to which frequency a recording can teach."
+    with open_audio(path) as audio: half = min(sr, audio.rate)/2
+    if half <= 8000 or not len(y) or loudness.max() <= floor_db: return half
+    at = (loudness > loudness.max() - 20).nonzero()[:, 0]
+    sure = at[periodicity[at] > .5]
+    if len(sure) > 10: at = sure
+    at = at[::len(at)//500 + 1]
+    P, f = spectra(y.numpy(), sr, at.numpy()*hop)
+    inside = f <= half
+    return bandwidth(np.median(P[:, inside], 0), f[inside], float(f0[at].median()))
 
 # %% ../nbs/04_data.ipynb #19d07290
 def recording_features(
@@ -214,16 +279,20 @@ def recording_features(
     hop: int=hop,             # samples per frame
     gain_db: float=0.,        # dB, for audio and loudness alike
     pitches: tuple|None=None, # (f0, periodicity) if they are known already
-) -> dict: # audio (samples,), f0 Hz, periodicity, loudness dB (frames,), sr, hop, gain_db
+) -> dict: # audio (samples,), f0 Hz, periodicity, loudness dB (frames,), sr, hop, gain_db, bandwidth Hz
     "Compute the features of one recording."
-    y = load_audio(path, sr)
-    f0, periodicity = pitches or pitch(y, sr=sr, hop=hop, tracker=instrument_tracker(pitch_model))
-    if gain_db: y = y*10**(gain_db/20)
-    curves = dict(audio=y, f0=f0, periodicity=periodicity, loudness=loudness(y, sr=sr, hop=hop))
+    y, (own, step) = load_audio(path, sr), listening_grid(sr, hop)
+    heard = y if own == sr else load_audio(path, own)
+    f0, periodicity = pitches or pitch(heard, own, step, instrument_tracker(pitch_model))
+    gain = 10**(gain_db/20)
+    curves = dict(f0=f0, periodicity=periodicity, loudness=loudness(heard*gain if gain_db else heard, own, step))
     frames = math.ceil(len(y)/hop)
-    wrong = {k: len(v) for k, v in curves.items() if k != 'audio' and len(v) != frames}
+    if own != sr: curves = {k: torch.cat([v, v[-1:]])[:frames] for k, v in curves.items()} # rounding can cost a frame
+    wrong = {k: len(v) for k, v in curves.items() if len(v) != frames}
     if wrong: raise ValueError(f'{path}: {frames} frames of audio, but {wrong}')
-    return {k: v.float().contiguous().clone() for k, v in curves.items()} | dict(sr=sr, hop=hop, gain_db=gain_db)
+    end = recording_bandwidth(path, y, sr, hop, **curves)
+    curves = dict(audio=y*gain if gain_db else y) | curves
+    return {k: v.float().contiguous().clone() for k, v in curves.items()} | dict(sr=sr, hop=hop, gain_db=gain_db, bandwidth=end)
 
 # %% ../nbs/04_data.ipynb #1f523b12
 sound_suffixes = {f'.{kind}' for kind in (*readable, *readable_by_ffmpeg, 'oga', 'aifc', '3gp')}

@@ -477,26 +477,26 @@ def stft_mag(
 def stft_distance(
     X: Tensor,                # magnitudes of the estimate, (batch, frames, bins)
     Y: Tensor,                # magnitudes of the target, same shape
-    mag_loss_weight: float=1., # w, weight of the log term
+    mag_loss_weight: float|Tensor=1., # w, weight of the log term; a tensor is (batch, 1, 1)
     eps: float=1e-5,          # floor of a magnitude
 ) -> Tensor: # (batch,)
     "Return spectral convergence + w · mean |log ratio| of each clip, at one window size."
-    def norm(x): return torch.linalg.vector_norm(x, dim=(1, 2))
+    def norm(x): return torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
     log_ratio = ((X + eps)/(Y + eps)).log_()
-    return norm(X - Y)/(norm(Y) + eps) + mag_loss_weight*log_ratio.abs_().mean((1, 2))
+    return (norm(X - Y)/(norm(Y) + eps) + mag_loss_weight*log_ratio.abs_().mean((1, 2), True)).flatten()
 
 # %% ../nbs/00a_kernels.ipynb #940d3846
 def stft_distance_grad(
     X: Tensor,              # magnitudes of the estimate, (batch, frames, bins)
     Y: Tensor,              # magnitudes of the target, same shape
-    mag_loss_weight: float, # w, weight of the log term
+    mag_loss_weight: float|Tensor, # w, weight of the log term; a tensor is (batch, 1, 1)
     eps: float,             # floor of a magnitude
 ) -> tuple[Tensor, Tensor]: # distance (batch,), g (batch, frames, bins)
     "Return `stft_distance` and its gradient in the estimate's magnitudes."
     def norm(x): return torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
     difference, raised, w = X - Y, X + eps, mag_loss_weight
     far, size = norm(difference), norm(Y) + eps
-    distance = (far/size).flatten() + w*(raised/(Y + eps)).log_().abs_().mean((1, 2))
+    distance = (far/size + w*(raised/(Y + eps)).log_().abs_().mean((1, 2), True)).flatten()
     g = difference.sign().mul_(w/X[0].numel()).div_(raised)
     return distance, g.addcmul_(difference, 1/(far*size + 1e-30)) # 1e-30 is lost in anything but 0
 
@@ -518,23 +518,26 @@ def mag_grad_to_wave(
 class STFTDistance(torch.autograd.Function):
     "Compute the distance of each clip at one window size, and its gradient along with it."
     @staticmethod
-    def forward(ctx, y, target, n_fft, w, eps, learn): # target: audio (batch, samples), or magnitudes
+    def forward(ctx, y, target, n_fft, w, eps, learn, known=None): # target: audio (batch, samples), or magnitudes
+        if known is not None: # the share of the spectrum that counts, (batch,)
+            mask = (torch.arange(n_fft//2 + 1, device=y.device)*2/n_fft <= known[:, None, None]).to(y)
         size = max(1, 2**16//max(1, y.shape[1])) if y.device.type == 'cpu' else len(y)
         distances, ctx.slope = [], torch.empty_like(y) if learn else None
         for i in range(0, len(y), size):
             i = slice(i, i + size)
             X, mag = stft_mag(y[i], n_fft)
-            Y = target[i] if target.ndim == 3 else stft_mag(target[i], n_fft, keep=False)[1]
+            Y, weight = target[i] if target.ndim == 3 else stft_mag(target[i], n_fft, keep=False)[1], w
+            if known is not None: mag, Y, weight = mag*mask[i], Y*mask[i], w/mask[i].mean(2, True)
             if learn:
-                distance, g = stft_distance_grad(mag, Y, w, eps)
+                distance, g = stft_distance_grad(mag, Y, weight, eps)
                 ctx.slope[i] = mag_grad_to_wave(X, mag, g, y.shape[1])
-            else: distance = stft_distance(mag, Y, w, eps)
+            else: distance = stft_distance(mag, Y, weight, eps)
             distances.append(distance)
         return torch.cat(distances) # (batch,)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, g): return g[:, None]*ctx.slope, *[None]*5
+    def backward(ctx, g): return g[:, None]*ctx.slope, *[None]*6
 
 # %% ../nbs/00a_kernels.ipynb #3d3edbfe
 crepe_sr = 16_000               # samples per second

@@ -17,12 +17,13 @@ from contextlib import ExitStack, contextmanager
 from filelock import FileLock, Timeout
 from functools import partial
 from pathlib import Path, PureWindowsPath
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Annotated, Callable, Iterable, Iterator, NamedTuple
 from .audio import open_audio
 from .core import hop, sr, whole_file
 from .inspection import FlatTops
 from .data import read_features, recording_features, recordings, save_features, source_of
-from .options import error_sentence, shown
+from .options import Option, check_options, error_sentence, shown
+from .rates import listening_grid, samples_per_frame
 from .statistics import source_gains
 
 # %% ../nbs/04d_prepare.ipynb #497adf73
@@ -270,21 +271,22 @@ def prepare(
     shard: str|None=None,          # do only this part of the files, such as 1/4: for several machines
     calibrate: str|None=None,      # even out the levels of sources, told apart by prefix or folder
     calibrate_to: float|None=None, # their common level in dB; by default that of the middle source
+    rate: Annotated[int, Option(8000, 192_000, 'samples/s')]=sr, # of the prepared sound; 44100 or 48000 to learn what lies above 8 kHz, too
     *,
-    sr=sr,                         # samples/s
-    hop=hop,                       # samples per frame
     progress=True,                 # show a bar
 ) -> dict: # done, known: [name], failed: {source: reason}, seconds, speed, gains: {source: dB}, level
     "Turn a folder of recordings into features; go on where an earlier run stopped."
     in_dir, out_dir, part, began = Path(in_dir), Path(out_dir), shard_of(shard), time.time()
+    check_options(dict(rate=rate), prepare)
+    step = samples_per_frame(sr, hop, rate)
     recordings(in_dir) # there must be some
     with folder_lock(out_dir, 'prepare', part):
-        gains, level = source_gains(in_dir, calibrate, calibrate_to, sr, hop, partial(outcomes, workers=workers))
-        path, settings = manifest_path(out_dir, part), dict(model=pitch_model, sr=sr, hop=hop, features=1)
+        gains, level = source_gains(in_dir, calibrate, calibrate_to, *listening_grid(rate, step), partial(outcomes, workers=workers))
+        path, settings = manifest_path(out_dir, part), dict(model=pitch_model, sr=rate, hop=step, features=1)
         aside = manifest(manifest_path(out_dir))['aside']
         jobs = list(_jobs(in_dir, out_dir, settings, part, gains, calibrate, aside))
         index, report = _do(jobs, path, settings, workers, progress)
-    seconds = sum(index['files'][name]['samples'] for name in report['done'])/sr
+    seconds = sum(index['files'][name]['samples'] for name in report['done'])/rate
     speed = seconds/(time.time() - began)
     return report | dict(failed=index['failed'], seconds=seconds, speed=speed, gains=gains, level=level)
 

@@ -127,11 +127,12 @@ def make_datasets(
         stats = check_stats(stats, f'{hf_repo_id}: statistics')
         return Datasets(learn, held, stats, {**deal, 'files': [hf_repo_id], 'held': names})
     learn, held = split_files(data_dir, valid_dir, hold_out)
-    def crops(files):
-        return Crops(files, seconds, model['sr'], model['hop'], seed, styles=model.get('styles', ()))
+    def crops(files, **how):
+        return Crops(files, seconds, model['sr'], model['hop'], seed, styles=model.get('styles', ()), **how)
     stats = json.loads(json.dumps(statistics(learn))) # plain numbers only
     deal = {**deal, 'files': [p.name for p in learn], 'held': [p.name for p in held]}
-    return Datasets(crops(learn), crops(held) if held else FixedCrops(), stats, deal)
+    known = crops(learn)
+    return Datasets(known, crops(held, widest=known.widest) if held else FixedCrops(), stats, deal)
 
 # %% ../nbs/05b_session.ipynb #e8ae67b1
 state_format = 'vox2trumpet-training-1'

@@ -62,9 +62,10 @@ def crop_losses(
     y: Tensor,       # estimate, (batch, samples); what is longer than the target is cut off
     target: Tensor,  # (batch, samples)
     most: float=10., # bound of a crop's loss, times the weight of the logarithm if that is above 1
+    known: Tensor|None=None, # share of the spectrum that each recording knows, (batch,); all of it if None
 ) -> Tensor: # (batch,)
     "Compute the bounded multi-resolution loss of each crop."
-    each = loss.each(y[:, :target.shape[1]], target)
+    each = loss.each(y[:, :target.shape[1]], target, known)
     return each.clamp(max=most*max(1, loss.mag_loss_weight))
 
 # %% ../nbs/05c_steps.ipynb #3c654580
@@ -114,7 +115,7 @@ def training_step(
 ) -> tuple: # loss without penalty, length of the gradient before clipping
     "Take one forward and one backward pass."
     optimizer.zero_grad()
-    distance = crop_losses(loss, play_batch(model, batch, noise), batch['audio']).mean()
+    distance = crop_losses(loss, play_batch(model, batch, noise), batch['audio'], known=batch.get('known')).mean()
     (backward or Tensor.backward)(distance + penalty() if penalty else distance)
     return distance.detach(), nn.utils.clip_grad_norm_(model.parameters(), clip)
 
@@ -126,7 +127,7 @@ def nonfinite_files(
     noise: Tensor,    # (batch, samples)
 ) -> list: # of names; all of the batch's if only the gradient failed
     "Find the recordings whose crop has a feature, sound or loss that is not finite."
-    with torch.no_grad(): each = crop_losses(loss, play_batch(model, batch, noise), batch['audio'])
+    with torch.no_grad(): each = crop_losses(loss, play_batch(model, batch, noise), batch['audio'], known=batch.get('known'))
     looked_at = [each[:, None], batch['f0'], batch['loudness'], batch['audio']]
     fine = torch.stack([x.isfinite().all(1) for x in looked_at]).all(0).tolist()
     return sorted({name for name, ok in zip(batch['name'], fine) if not ok} or {*batch['name']})
@@ -154,5 +155,5 @@ def validate(
         items = mine[i:i + size]
         batch = to_device(default_collate([crops[j] for j in items]), device)
         y = play_batch(model, batch, noise_batch(batch['audio'].shape[1], items).to(device))
-        total += crop_losses(loss, y, batch['audio']).double().sum().item()
+        total += crop_losses(loss, y, batch['audio'], known=batch.get('known')).double().sum().item()
     return total, len(mine)

@@ -21,7 +21,7 @@ from .core import whole_file
 from .mapping import instrument_range
 from .decoder import Instrument
 from .checkpoint import check_text, save_model
-from .loss import MultiResolutionSTFTLoss
+from .loss import MultiResolutionSTFTLoss, loss_at
 from .step import brightness_penalty, noise_batch, nonfinite_files, seed_for, to_device
 from .step import training_step, validate, vary_level
 from .prepare import folder_lock
@@ -270,8 +270,7 @@ def new_run(
     named = dict(name=name) if name else {}
     model.card = dict(**named, training=settings, recordings=data.stats['files'], held_out=data.deal['held'],
                       processes=acc.num_processes)
-    loss = MultiResolutionSTFTLoss(*(settings[k] for k in ('fft_sizes', 'mag_loss_weight', 'log_eps')))
-    return Run(model, loss, settings, acc)
+    return Run(model, loss_at(model.config['sr'], settings), settings, acc)
 
 # %% ../nbs/05_train.ipynb #f8c29373
 def train(
