@@ -14,7 +14,7 @@ from torch import Tensor
 from .options import Option
 from .core import floor_db, note_hz, runs
 from .encoder import Features, interpolate_unvoiced
-from .voicing import Voicing, median_smooth
+from .voicing import Voicing, map_pieces, median_smooth
 
 # %% ../nbs/01c_mapping.ipynb #3c7544cd
 octaves = range(-4, 5)
@@ -103,8 +103,10 @@ def tune(
     if not sung.any() or amount == 0: return f0
     centre = median_smooth(9 + 12*np.log2(f0.double().numpy()/(a4 or 440.)), width) # semitones above C
     offset = 0. if a4 else np.angle(np.exp(2j*np.pi*centre[sung]).mean())/(2*np.pi)
-    away = (np.subtract.outer(notes + offset, centre) + 6) % 12 - 6                  # (notes, frames), to the nearest octave of each
-    pull = amount*np.take_along_axis(away, np.abs(away).argmin(0)[None], 0)[0]
+    def to_nearest(x): # semitones (frames,) → from there to the nearest note
+        away = (notes + offset - x[:, None] + 6) % 12 - 6 # (frames, notes), to the nearest octave of each
+        return np.take_along_axis(away, np.abs(away).argmin(1)[:, None], 1)[:, 0]
+    pull = amount*map_pieces(to_nearest, centre)
     window = np.hanning(11)[1:-1]/5
     pull = np.convolve(np.pad(pull, 4, mode='edge'), window, 'valid')
     return (f0.double()*torch.from_numpy(2**(pull/12))).float()
@@ -179,6 +181,8 @@ class Controls(NamedTuple):
     loudness: Tensor      # dB, (frames,), `floor_db` where the gate is closed
     gate: Tensor          # 0…1, (frames,)
     breath: Tensor = None # dB, (frames,): breath beside the notes, `floor_db` where there is none
+    modulation: tuple = () # how growl and flutter let the sound swing, see [Performance](01g_performance.ipynb)
+    colour: str = 'open'  # of the sound, see there
 
 # %% ../nbs/01c_mapping.ipynb #aca01c4b
 def _low_middle_high(f): # the 5th, 50th and 95th percentile, rounded

@@ -8,6 +8,7 @@ __all__ = ['Option', 'Parameter', 'options_of', 'range_text', 'check_value', 'ch
 
 # %% ../nbs/00e_options.ipynb #3da87a3f
 import importlib.util, inspect, math, os, sys
+from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -34,19 +35,24 @@ class Parameter(NamedTuple):
     help: str        # the comment beside it
     option: Option
 
+@lru_cache(64)
+def _declared(
+    f: Callable,
+) -> dict[str, Parameter]: # by name
+    "Read the options in the signature of one function; its comments are parsed only once."
+    from fastcore.docments import docments
+    helps, found = docments(f), {}
+    for name, p in inspect.signature(f).parameters.items():
+        if get_origin(p.annotation) is not Annotated: continue
+        kind, option = get_args(p.annotation)[:2]
+        found[name] = Parameter(name, kind, p.default, helps.get(name) or '', option)
+    return found
+
 def options_of(
     *functions: Callable,
 ) -> dict[str, Parameter]: # by name
     "Collect the options that functions declare in their signatures."
-    from fastcore.docments import docments
-    found = {}
-    for f in functions:
-        helps = docments(f)
-        for name, p in inspect.signature(f).parameters.items():
-            if get_origin(p.annotation) is not Annotated: continue
-            kind, option = get_args(p.annotation)[:2]
-            found[name] = Parameter(name, kind, p.default, helps.get(name) or '', option)
-    return found
+    return {name: p for f in functions for name, p in _declared(f).items()}
 
 # %% ../nbs/00e_options.ipynb #b56f6e3f
 def range_text(

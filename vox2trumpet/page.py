@@ -21,7 +21,7 @@ from .report import describe_time, gold, grey, report_caption, report_lines
 from .report import svg_style, transfer_picture
 from .prepare import working_in
 from .app import Control, example_voices, options_from_controls, transfer
-from .app import transfer_controls, voice_names
+from .app import folded_away, transfer_controls, voice_names
 from .serving import Gate, Password, VisitorFiles, allow_connections, close_idle
 from .serving import safe_name, server_folder
 
@@ -151,12 +151,17 @@ def control_panel(
 ) -> dict: # option → component
     "Make the page's controls, folded away, two in a row."
     import gradio as gr
-    made, names = {}, list(controls)
-    with gr.Accordion('Adjust', open=False, elem_id='adjust'):
+    made = {}
+    def lay_out(names):
         for pair in zip(names[::2], [*names[1::2], None]):
             with gr.Row():
                 for name in filter(None, pair): made[name] = make_component(controls[name])
-    return made
+    at_once, groups = folded_away(controls)
+    with gr.Accordion('Adjust', open=False, elem_id='adjust'):
+        lay_out([*at_once])
+        for title, group in groups.items():
+            with gr.Accordion(title, open=False): lay_out([*group])
+    return {name: made[name] for name in controls}
 
 # %% ../nbs/06b_page.ipynb #9f217c0a
 def asset(
