@@ -16,7 +16,7 @@ from typing import Annotated, Iterator, NamedTuple
 from .options import Option, Parameter, check_options, error_sentence, options_of, pick
 from .core import one_thread, whole_file
 from .audio import readable, readable_by_ffmpeg, resample_blocks, save_audio
-from .rates import drawable_rate, samples_per_frame
+from .rates import drawable_rate, listening_grid, samples_per_frame
 from .encoder import encode_file
 from .voicing import voicing
 from .mapping import Controls, map_to_instrument
@@ -133,6 +133,7 @@ def transfer(
     instrument = checkpoint if isinstance(checkpoint, Instrument) else load_model(checkpoint)
     instrument.style_one_hot(options.get('style'), instrument.M) # an unknown style is refused here
     own, hop = instrument.config['sr'], instrument.config['hop']
+    heard, step = listening_grid(own, hop)
     wanted = options.get('rate') or (int(sr) if sr and out is None else own) # of the samples returned
     rate = options.get('rate') or min(max(wanted, own), 192_000)             # of what is drawn
     check_sound_rate(out, rate)
@@ -143,12 +144,12 @@ def transfer(
 
     with (rewindable(src) as source, whole_file(plot) if plot else nullcontext() as drawing,
           place_for(out) as part, one_thread()):
-        voice, recording = encode_file(source, own, hop, progress=listening, **of(encode_file) | dict(rate=sr and int(sr)))
+        voice, recording = encode_file(source, heard, step, progress=listening, **of(encode_file) | dict(rate=sr and int(sr)))
         sung             = voicing(voice, **of(voicing))
         mapped, report   = map_to_instrument(voice, sung, instrument.stats, **of(map_to_instrument))
         articulated      = articulate(mapped, **of(articulate))
         controls         = perform(articulated, **of(perform))
-        length           = round(recording.samples*rate/own)
+        length           = round(recording.samples*rate/heard)
         sound            = play(instrument, controls, length, progress=playing, **of(play) | dict(rate=rate))
         gain = save_audio(part, sound, rate, bits)
         report = full_report(report, recording, sung, mapped, articulated, gain, instrument, options, rate)

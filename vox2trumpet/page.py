@@ -160,7 +160,7 @@ def control_panel(
     with gr.Accordion('Adjust', open=False, elem_id='adjust'):
         lay_out([*at_once])
         for title, group in groups.items():
-            with gr.Accordion(title, open=False): lay_out([*group])
+            with gr.Accordion(title, open=False, elem_classes='more'): lay_out([*group])
     return {name: made[name] for name in controls}
 
 # %% ../nbs/06b_page.ipynb #9f217c0a
