@@ -326,6 +326,12 @@ def _with_rest(lines, pieces): # lines of a machine, all there are → lines
         lines += new
     return lines
 
+def _beside(lines, pieces, alone, least): # lines of a machine, all there are, is it alone (windows,) → other lines
+    "Collect weaker lines that sound while a machine is alone."
+    others = [piece for piece in pieces if not any(piece is line for line in lines)]
+    heard = [piece for piece in others if alone[piece.at].sum() >= least]
+    return [piece for piece in others if any(_alike(piece, line) for line in heard)]
+
 def _join(lines, db): # lines; level of each bin → lines
     "Join the pieces of lines that go on under something louder, and extend them by two windows at both ends."
     out = []
@@ -389,7 +395,9 @@ def find_machine(
     proven = [line for line in long if overlaid(line)]
     lines = [line for line in lines if any(_alike(line, p) for p in proven)] if proven else long
     if (_above_lines(power, lines) < quiet).sum() < least: return None # other lines, a note's, were needed
-    if proven: lines = _with_rest(lines, pieces)
+    if proven:
+        lines = lines + _beside(lines, pieces, _above_lines(power, lines) < quiet, least)
+        lines = _with_rest(lines, pieces)
     return machine_of(_join(lines, db), power, bool(proven), sr)
 
 # %% ../nbs/01a_hum.ipynb #ea2183f3

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['lifts', 'without_rumble', 'remove_rumble', 'energy_centroid', 'continues', 'time_reassign', 'Clues', 'is_too_high',
-           'spectrum', 'read_clues', 'valleys', 'alike', 'octave_signs', 'mend_octaves']
+           'spectrum', 'power_spectrum', 'autocorrelation', 'read_clues', 'valleys', 'alike', 'octave_signs',
+           'mend_octaves']
 
 # %% ../nbs/01f_readings.ipynb #5f5ebfc4
 import numpy as np, torch, torch.nn.functional as F
@@ -144,25 +145,42 @@ def spectrum(
     return torch.fft.rfft(x*torch.hann_window(n), 2*n)
 
 @lru_cache(maxsize=2)
-def _window_shape(n): # → the window's own spectrum (n + 1,) and autocorrelation (208,)
+def _window_shape(n): # → the window's own spectrum and autocorrelation, each (n + 1,)
     "Transform the window itself."
     W = spectrum(torch.ones(1, n))[0]
-    return W, torch.fft.irfft(W.abs().square())[:208]
+    return W, torch.fft.irfft(W.abs().square())[:n+1]
 
-def read_clues(
-    x: Tensor,           # windows at 16 kHz, (frames, 1024)
+def power_spectrum(
+    x: Tensor,           # windows, (frames, n)
     S: Tensor|None=None, # their `spectrum`, if it is known
+) -> Tensor: # (frames, n + 1)
+    "Measure the power of windows without their mean."
+    W, _ = _window_shape(x.shape[-1])
+    S = (spectrum(x) if S is None else S) - x.mean(-1, keepdim=True)*W
+    return S.real.square() + S.imag.square()
+
+def autocorrelation(
+    power: Tensor, # of `power_spectrum`, (frames, n + 1)
+    lags: int=208, # samples
+) -> Tensor: # 1 at lag 0, (frames, lags)
+    "Measure how alike windows are to themselves a moment later."
+    _, shape = _window_shape(power.shape[-1] - 1)
+    repeats = torch.fft.irfft(power)[:, :lags]
+    return repeats/shape[:lags]*(shape[0]/repeats[:, :1].clamp(min=1e-9))
+
+# %% ../nbs/01f_readings.ipynb #21a39161
+def read_clues(
+    x: Tensor,                 # windows at 16 kHz, (frames, 1024)
+    power: Tensor|None=None,   # their `power_spectrum`, if it is known
+    repeats: Tensor|None=None, # their `autocorrelation`, if it is known
 ) -> Clues:
     "Keep of each window what can judge its pitch."
-    W, shape = _window_shape(x.shape[-1])
-    S = (spectrum(x) if S is None else S) - x.mean(-1, keepdim=True)*W
-    power = S.real.square() + S.imag.square()
-    repeats = torch.fft.irfft(power)[:, :208]
-    repeats = repeats/shape*(shape[0]/repeats[:, :1].clamp(min=1e-9))
+    if power is None: power = power_spectrum(x)
+    if repeats is None: repeats = autocorrelation(power)
     low = power[:, :520].sqrt()
     db = 20*(low + 1e-4*low.amax(1, keepdim=True) + 1e-9).log10()
     wide = F.max_pool1d(db[:, None], 5, 1, 2)[:, 0]
-    return Clues(wide.numpy(), repeats.numpy(), is_too_high(power).numpy())
+    return Clues(wide.numpy(), repeats[:, :208].numpy(), is_too_high(power).numpy())
 
 # %% ../nbs/01f_readings.ipynb #762ff672
 def valleys(
@@ -199,7 +217,8 @@ def octave_signs(
 ) -> np.ndarray: # (6, frames): dB of valleys and alikeness for a pitch 2 and 3 times as high, and for one half as high
     "Collect the signs that a pitch was read too low or too high."
     up = [sign for k in (2, 3) for sign in (valleys(clues.spectrum, f0, k), alike(clues.repeats, f0, k))]
-    more_alike = alike(clues.repeats, f0/2, 1) - alike(clues.repeats, f0, 1) # after two periods than after one
+    once, twice = (alike(clues.repeats, f, 1) for f in (f0, f0/2)) # after one period and after two
+    more_alike = np.maximum(twice - once, (twice - once)/(1.02 - once)/8)
     return np.array([*up, valleys(clues.spectrum, f0/2, 2), np.where(f0 > 160, more_alike, 0)])
 
 # %% ../nbs/01f_readings.ipynb #47f12a64
