@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['sound_suffixes', 'urmp_name', 'cut_crop', 'admissible_starts', 'save_features', 'check_record', 'read_features',
-           'prepared', 'source_of', 'known_share', 'Crops', 'spectra', 'bandwidth', 'recording_features', 'recordings',
-           'performance', 'split_by_performance']
+           'prepared', 'source_of', 'known_share', 'taught_shares', 'Crops', 'spectra', 'bandwidth',
+           'recording_features', 'recordings', 'performance', 'split_by_performance']
 
 # %% ../nbs/04_data.ipynb #8bf9f88f
 import hashlib, math, re
@@ -144,6 +144,15 @@ def known_share(
     end = record.get('bandwidth', half)
     return 1. if end >= half else .94*end/half
 
+# %% ../nbs/04_data.ipynb #4d1f6f03
+def taught_shares(
+    shares: list[float],     # `known_share` of recordings
+    widest: float|None=None, # of the recordings that know most; the largest of these if None
+) -> list[float]: # what each of them is taken to know
+    "Let the widest recordings of a collection teach the whole spectrum."
+    widest = widest or max(shares)
+    return [1. if share >= .9*widest else share for share in shares]
+
 # %% ../nbs/04_data.ipynb #6921d032
 class Crops(Dataset):
     "Random crops of prepared recordings, planned epoch by epoch."
@@ -167,7 +176,7 @@ class Crops(Dataset):
         self.epoch = 0
         self.frames, shares = zip(*(_frames_and_share(p, sr, hop) for p in self.files))
         self.widest = widest or max(shares)
-        self.known = [1. if share >= .9*self.widest else share for share in shares]
+        self.known = taught_shares(shares, self.widest)
         starts = [admissible_starts(n, self.size, least) for n in self.frames]
         self.first = np.array([s.start for s in starts])   # admissible start of each file
         self.ends = np.cumsum([len(s) for s in starts])    # where each file ends on the line

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from .options import require, shown
 from .core import sr
 from .checkpoint import check_stats
-from .data import admissible_starts, check_record, cut_crop, performance, prepared, read_features
+from .data import admissible_starts, check_record, cut_crop, known_share, performance, prepared, read_features, taught_shares
 from .statistics import statistics
 from .prepare import folder_lock, manifest, manifest_path
 
@@ -26,7 +26,8 @@ def feature_rows(
     seconds: float=10., # of starts that a row owns
     crop: float=1.,    # s, the longest crop that will be cut
     least: float=.1,   # share of a crop that must be sound
-) -> Iterator[dict]: # name, part, lo, hi, at, size, sr, hop, audio, f0, periodicity, loudness
+    known: float=1.,   # share of the spectrum that it can teach
+) -> Iterator[dict]: # name, part, lo, hi, at, size, sr, hop, known, audio, f0, periodicity, loudness
     "Cut a recording into rows, which begin at frame `at` and own the starts from `lo` up to `hi` of crops of `size` frames."
     record, path = read_features(path), Path(path)
     hop, n = record['hop'], len(record['f0'])
@@ -36,7 +37,7 @@ def feature_rows(
     for part, (lo, hi) in enumerate(zip(borders, borders[1:])):
         first, last = max(0, lo), min(n, hi + size - 1)
         curves = {k: record[k][first:last].numpy() for k in ('f0', 'periodicity', 'loudness')}
-        yield dict(name=path.stem, part=part, lo=lo, hi=hi, at=first, size=size, sr=record['sr'], hop=hop,
+        yield dict(name=path.stem, part=part, lo=lo, hi=hi, at=first, size=size, sr=record['sr'], hop=hop, known=known,
                    audio=record['audio'][first*hop:last*hop].numpy(), **curves)
 
 # %% ../nbs/04c_hub.ipynb #a9ae88eb
@@ -64,6 +65,8 @@ def _row_record(row):
     whole = all(type(x) is int for x in (row['part'], lo, hi, at, size)) and isinstance(row['name'], str)
     if not whole or not 0 <= row['part'] < 2**31 or not 1 <= size <= 2**16 or not at - size <= lo < hi <= at + n + size:
         raise ValueError(f'a row of the hub ({shown(name)}) claims starts from {lo} to {hi} of {size} frames, which are not in it')
+    known = row.get('known', 1.)
+    if type(known) is not float or not 0 < known <= 1: raise ValueError(f'a row of the hub ({shown(name)}) knows {shown(str(known)[:50])} of the spectrum')
     return record
 
 # %% ../nbs/04c_hub.ipynb #c2d39b4d
@@ -74,8 +77,9 @@ def row_crops(
 ) -> Iterator[dict]: # crops, as `Crops` gives them
     "Cut the crops that an epoch takes from a row."
     record = _row_record(row)
+    about = dict(known=torch.tensor(row.get('known', 1.)), name=row['name'])
     for start in crop_starts(row, seed, epoch):
-        yield cut_crop(record, start - row['at'], row['size']) | dict(name=row['name'], start=start*row['hop'])
+        yield cut_crop(record, start - row['at'], row['size']) | about | dict(start=start*row['hop'])
 
 # %% ../nbs/04c_hub.ipynb #26b34e28
 def _schema():
@@ -83,7 +87,7 @@ def _schema():
     import pyarrow as pa
     whole = dict.fromkeys(('part', 'lo', 'hi', 'at', 'size', 'sr', 'hop'), pa.int64())
     curves = dict.fromkeys(('audio', 'f0', 'periodicity', 'loudness'), pa.list_(pa.float32()))
-    return pa.schema(dict(name=pa.string()) | whole | curves)
+    return pa.schema(dict(name=pa.string()) | whole | dict(known=pa.float64()) | curves)
 
 def _batches(rows, seconds):
     "Gather rows until they hold more than so many seconds."
@@ -117,7 +121,8 @@ def write_shards(
     import pyarrow as pa, pyarrow.parquet as pq
     files, out_dir, parts, crops = prepared(data_dir), Path(out_dir), [], 0
     (out_dir/'data').mkdir(parents=True, exist_ok=True)
-    rows = (r for p in files for r in feature_rows(p, **kwargs))
+    shares = taught_shares([known_share(read_features(p, numbers=False)) for p in files])
+    rows = (r for p, share in zip(files, shares) for r in feature_rows(p, known=share, **kwargs))
     for batch in _batches(rows, minutes*60):
         parts.append(out_dir/f'data/{len(parts)}.parquet')
         table = pa.Table.from_pylist(batch, schema=_schema())
@@ -355,6 +360,7 @@ def hub_datasets(
     world: int=1,        # number of processes
     hold_out: float=.1,  # share of the performances that is held out
     most: int=64,        # crops to hold out
+    rate: int=sr,        # samples/s that the model wants
 ) -> tuple: # training crops, held-out crops, statistics
     "Collect what to learn from and what to measure on, from the hub."
     stats = check_stats(hub_json(repo_id, 'statistics'), f'{repo_id}: statistics') or {}
@@ -366,8 +372,8 @@ def hub_datasets(
     first = next(iter(held or HubCrops(repo_id, seed=seed)), None)
     if first is None: raise ValueError(f'{repo_id}: there are no crops in this dataset')
     n = len(first['audio'])
-    if n != round(seconds*sr):
-        raise ValueError(f'{repo_id} has crops of {n/sr:g} s, the configuration wants {seconds:g} s')
+    if n != round(seconds*rate):
+        raise ValueError(f'{repo_id} has crops of {n} samples, the configuration wants {seconds:g} s at {rate} samples/s')
     stream = HubCrops(repo_id, seed=seed, rank=rank, world=world)
     n = max(1, round((1 - hold_out)*stats['minutes']*60/seconds)) # crops in an epoch
     return StreamedCrops(stream, n, size, world, away), held, stats

@@ -122,7 +122,7 @@ def make_datasets(
     seed, seconds, size = (wanted['training'][k] for k in ('seed', 'crop_seconds', 'batch_size'))
     deal = dict(seed=seed, together=size*world)
     if hf_repo_id:
-        learn, held, stats = hub_datasets(hf_repo_id, size, seconds, seed, rank, world, hold_out)
+        learn, held, stats = hub_datasets(hf_repo_id, size, seconds, seed, rank, world, hold_out, rate=model['sr'])
         names = sorted({crop['name'] for crop in held})
         stats = check_stats(stats, f'{hf_repo_id}: statistics')
         return Datasets(learn, held, stats, {**deal, 'files': [hf_repo_id], 'held': names})
