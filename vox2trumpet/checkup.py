@@ -129,7 +129,7 @@ def unexplained(
     at = at[L[at] > max(floor_db, L.max() - 30)]
     y = torch.nn.functional.pad(record['audio'], (n_fft//2, n_fft))
     f, shares = torch.fft.rfftfreq(n_fft, 1/sr), []
-    for a in at.split(2000):
+    for a in at.split(2000) if len(at) else ():
         S = torch.fft.rfft(torch.stack([y[m*hop:m*hop + n_fft] for m in a.tolist()])*torch.hann_window(n_fft)).abs().square()
         k = f/record['f0'][a, None]
         off = (k - k.round().clamp(min=1)).abs()*record['f0'][a, None]

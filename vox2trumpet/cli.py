@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['settings', 'commands', 'cli', 'find', 'docstring', 'first_sentence', 'cli_type', 'parameters_of', 'typer_parameter',
-           'typed_value', 'Command', 'progress_bar', 'print_result', 'call_with', 'command_function', 'build_command',
-           'info', 'indent_tree', 'LazyCommands', 'orderly_end', 'main']
+           'typed_value', 'Command', 'progress_bar', 'print_line', 'print_result', 'call_with', 'command_function',
+           'build_command', 'info', 'indent_tree', 'LazyCommands', 'orderly_end', 'main']
 
 # %% ../nbs/06a_cli.ipynb #3325d4df
 import ast, inspect, json, os, signal, sys, threading
@@ -119,6 +119,10 @@ def progress_bar(): # a function to be called with the share done, 0…1, and wh
             if not isinstance(said[0], str): bar.update(round(100*said[0]) - bar.n)
         yield show
 
+def print_line(text: str):
+    "Print a line at once, also into a file."
+    print(text, flush=True)
+
 # %% ../nbs/06a_cli.ipynb #e9f2ff92
 def print_result(
     result,            # what the function returned
@@ -161,6 +165,7 @@ def command_function(
             if 'progress' in signature.parameters:
                 flag = signature.parameters['progress'].default is True
                 options['progress'] = sys.stderr.isatty() if flag else show
+            if 'tell' in signature.parameters and not (as_json or sys.stdout.isatty()): options['tell'] = print_line
             result = call_with(f, options)
         aside = sys.stderr if isinstance(result, dict) and result.get('output') == '-' else None # stdout has the sound
         if result is not None: print_result(result, finish(result, **said), as_json, aside)
@@ -284,6 +289,8 @@ commands = dict(
         'vox2trumpet push features --repo_id name/trumpets',), named=('repo_id',)),
     train=Command('train:train', 'Training', (
         'vox2trumpet train --data_dir features --batch_size 16 --epochs 2 --config_name tiny',), finish_train),
+    top=Command('band:extend_model', 'Training', (
+        'vox2trumpet top recordings trumpet.safetensors',), 'band:finish_top'),
     evaluate=Command('evaluate:evaluate', 'Measuring', (
         'vox2trumpet evaluate --ref_dir recordings --out_dir reconstructed',), 'evaluate:scores_table', named=('ref_dir',)),
     bench=Command('bench:bench', 'Measuring', ('vox2trumpet bench --quick',), 'bench:bench_table'),

@@ -208,7 +208,10 @@ def file_loudness(
     with sf.SoundFile(str(path)) as f:
         blocks = f.blocks(round(seconds*f.samplerate), dtype='float32')
         windows = framed(blocks, 2*round(.016*f.samplerate), hop)
-        return torch.cat([frame_loudness(part, f.samplerate) for x in windows for part in x.split(1024)])
+        levels = bytearray() # grows in place: thousands of small tensors would keep the memory around them
+        for x in windows:
+            for part in x.split(1024): levels += frame_loudness(part, f.samplerate).numpy().tobytes()
+    return torch.frombuffer(levels, dtype=torch.float32) if levels else torch.zeros(0)
 
 # %% ../nbs/06h_report.ipynb #4a4beac0
 def curve_outline(
