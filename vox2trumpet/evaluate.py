@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['units', 'grid_notes', 'grid_levels', 'load_16k', 'spectral_distance', 'pitch_track', 'pitch_error',
            'a_weighted_level', 'level_error', 'harmonic_balance', 'attack_times', 'onset_times', 'align', 'score',
-           'bootstrap', 'nearest_style', 'evaluation_gains', 'reconstruct', 'evaluate', 'scores_table', 'held_notes',
-           'measure_note', 'measure_grid']
+           'full_distance', 'band_levels', 'band_error', 'score_full', 'bootstrap', 'nearest_style', 'evaluation_gains',
+           'reconstruct', 'evaluate', 'scores_table', 'held_notes', 'measure_note', 'measure_grid']
 
 # %% ../nbs/07_evaluate.ipynb #4cf82c3f
 import numpy as np
@@ -25,12 +25,13 @@ def import_librosa():
 # %% ../nbs/07_evaluate.ipynb #b14773e6
 def load_16k(
     path: str|Path, # an audio file
-) -> np.ndarray: # (samples,) mono, float32, at 16 kHz
+    rate: int=sr,   # another rate, samples/s
+) -> np.ndarray: # (samples,) mono, float32
     "Read a file through soundfile and librosa's resampler."
     import soundfile as sf
-    y, rate = sf.read(path, dtype='float32', always_2d=True)
+    y, own = sf.read(path, dtype='float32', always_2d=True)
     y = y.mean(1)
-    return y if rate == sr else import_librosa().resample(y, orig_sr=rate, target_sr=sr)
+    return y if own == rate else import_librosa().resample(y, orig_sr=own, target_sr=rate)
 
 # %% ../nbs/07_evaluate.ipynb #36110129
 def spectral_distance(
@@ -169,6 +170,59 @@ def score(
         balance=abs(harmonic_balance(ref, *ref_track) - harmonic_balance(est, *ref_track)), # one pitch for both
         attack=1000*float(np.nanmean(rise)) if np.isfinite(rise).any() else np.nan)
 
+# %% ../nbs/07_evaluate.ipynb #387c78f2
+def full_distance(
+    ref: np.ndarray, # (samples,)
+    est: np.ndarray, # (samples,)
+    rate: int,       # of both, samples/s
+) -> float: # 0 for equal sounds
+    "Measure the multi-scale spectral distance with windows of 4 to 128 ms."
+    sizes = tuple(4*round(n*rate/64_000) for n in (2048, 1024, 512, 256, 128, 64))
+    return spectral_distance(ref, est, sizes)
+
+# %% ../nbs/07_evaluate.ipynb #77b48e56
+def band_levels(
+    y: np.ndarray, # (samples,)
+    rate: int,     # samples/s
+    edges: list,   # Hz, (bands + 1,)
+) -> tuple[np.ndarray, np.ndarray]: # dB, (frames, bands), and the level of the whole, (frames,)
+    "Measure the levels of bands every 10 ms."
+    size = 2*round(.032*rate)
+    power = np.abs(import_librosa().stft(np.asarray(y), n_fft=size, hop_length=rate//100))**2
+    f = np.fft.rfftfreq(size, 1/rate)
+    levels = [power[(f >= a) & (f < b)].sum(0) for a, b in zip(edges, edges[1:])]
+    return 10*np.log10(np.array(levels).T + 1e-10), 10*np.log10(power[f > 60].sum(0) + 1e-10)
+
+def band_error(
+    ref: np.ndarray, # (samples,)
+    est: np.ndarray, # (samples,)
+    rate: int,       # of both, samples/s
+    edges: list,     # Hz, (bands + 1,)
+    within: float=20., # dB below the loudest frame
+) -> tuple[np.ndarray, np.ndarray]: # mean absolute error and bias, dB, (bands,)
+    "Compare the levels of bands where the reference is loud, after matching the loudness of the whole."
+    (a, whole), (b, other) = (band_levels(y, rate, edges) for y in (ref, est))
+    n = min(len(a), len(b))
+    loud = whole[:n] > whole.max() - within
+    error = (b[:n] - a[:n])[loud] - np.median((other[:n] - whole[:n])[loud])
+    return np.abs(error).mean(0), error.mean(0)
+
+# %% ../nbs/07_evaluate.ipynb #8f53bdaf
+def score_full(
+    ref: np.ndarray, # (samples,)
+    est: np.ndarray, # (samples,)
+    rate: int,       # of both, samples/s
+    known: float=24_000, # Hz, where the spectrum of the reference ends
+) -> dict: # full; above and lean, dB; err and bias, dB, of each band of 2 kHz from 8 to 16 kHz; NaN where the reference has nothing
+    "Take the measures of a copy above 8 kHz."
+    ref, est = ref[:min(len(ref), len(est))], est[:min(len(ref), len(est))]
+    edges = [8000, 10_000, 12_000, 14_000, 16_000]
+    error, bias = (np.where(np.array(edges[1:]) <= min(known, rate/2), x, np.nan) for x in band_error(ref, est, rate, edges))
+    names = [f'{a//1000}–{b//1000}' for a, b in zip(edges, edges[1:])]
+    full = full_distance(ref, est, rate) if np.isfinite(error).all() else np.nan
+    return dict(full=full, above=float(error.mean()), lean=float(bias.mean()), **{f'err {n}': float(e) for n, e in zip(names, error)},
+                **{f'bias {n}': float(b) for n, b in zip(names, bias)})
+
 # %% ../nbs/07_evaluate.ipynb #88c41624
 def bootstrap(
     values: Iterable[float], # one figure per file; NaN is left out
@@ -185,21 +239,24 @@ def bootstrap(
 # %% ../nbs/07_evaluate.ipynb #dab11534
 def nearest_style(
     model,             # an `Instrument`
-    audio: np.ndarray, # (samples,) at the model's rate
+    audio: np.ndarray, # (samples,) at 16 kHz, or the model's rate if that is lower
     f0,                # Hz, tensor (frames,)
     loudness,          # dB, tensor (frames,)
     seconds: float=10., # how much of it to compare
 ) -> str|None: # name of a style; None if the model knows none
     "Find the style in which a model comes nearest to a recording."
     import torch
-    names, hop = model.config.get('styles'), model.config['hop']
+    from vox2trumpet.rates import listening_grid
+    names, own = model.config.get('styles'), model.config['sr']
     if not names: return None
-    n = round(seconds*model.config['sr']/hop)
+    rate, hop = listening_grid(own, model.config['hop'])
+    n = round(seconds*rate/hop)
     start = max(0, min(int(loudness.argmax()) - n//2, len(f0) - n))
     def cut(x): return x[start:start+n].expand(len(names), -1)
     with torch.inference_mode(): y, _ = model(cut(f0), cut(loudness), style=torch.arange(len(names)))
-    part = audio[start*hop:(start + n)*hop]
-    distances = [spectral_distance(part, played[:len(part)]) for played in y.numpy()]
+    part, y = audio[start*hop:(start + n)*hop], y.numpy()
+    if rate != own: y = import_librosa().resample(y, orig_sr=own, target_sr=rate)
+    distances = [spectral_distance(part, played[:len(part)]) for played in y]
     return names[int(np.argmin(distances))]
 
 # %% ../nbs/07_evaluate.ipynb #2ec1d53c
@@ -221,22 +278,24 @@ def reconstruct(
     pitch_model: str='full', # size of the pitch tracker CREPE
     style: str='nearest',    # a style's name, or the nearest one
     gain: float=0.,          # dB, added to the loudness, taken off the sound
-) -> tuple[np.ndarray, str|None]: # (samples,), the recording's length at the model's rate; the style
+    rate: int|None=None,     # samples/s of the sound, at least the model's; the model's if None
+) -> tuple[np.ndarray, str|None]: # (samples,), the recording's length; the style
     "Play a recording's own pitch and loudness on a model."
     import torch
-    from vox2trumpet.encoder import encode, instrument_tracker
-
     from vox2trumpet.core import floor_db
+    from vox2trumpet.encoder import encode, instrument_tracker
+    from vox2trumpet.rates import listening_grid
     from vox2trumpet.audio import load_audio
     from vox2trumpet.checkpoint import load_model
     model = model or load_model()
-    rate, hop = model.config['sr'], model.config['hop']
-    y = load_audio(path, rate)
-    voice = encode(y, rate, hop, tracker=instrument_tracker(pitch_model))
+    own, hop = model.config['sr'], model.config['hop']
+    heard, step = listening_grid(own, hop)
+    y = load_audio(path, heard)
+    voice = encode(y, heard, step, tracker=instrument_tracker(pitch_model))
     loudness = torch.where(voice.loudness > floor_db, voice.loudness + gain, voice.loudness)
     if style == 'nearest': style = nearest_style(model, y.numpy(), voice.f0, loudness)
-    with torch.inference_mode(): out, _ = model(voice.f0[None], loudness[None], style=style)
-    return out[0, :len(y)].numpy()*10**(-gain/20), style
+    with torch.inference_mode(): out, _ = model(voice.f0[None], loudness[None], style=style, rate=rate)
+    return out[0, :round(len(y)*(rate or own)/heard)].numpy()*10**(-gain/20), style
 
 # %% ../nbs/07_evaluate.ipynb #faba44a8
 def evaluate(
@@ -246,6 +305,7 @@ def evaluate(
     pitch_model: Annotated[str, Option(choices=('full', 'tiny'))]='full', # the pitch tracker's size: full, or tiny (faster)
     style: str='nearest', # a style to play all in, or each recording's nearest
     calibrate: Annotated[str|None, Option(choices=('prefix', 'folder'))]='prefix', # one gain for each source, named by prefix or folder
+    rate: Annotated[int|None, Option(16_000, 192_000, 'samples/s')]=None, # at which to play; above 16000, what lies above 8 kHz is measured, too; the model's if not given
     *,
     progress: bool=True, # show a bar
 ) -> list[dict]: # one row per file: its name, style, gain and the figures of `score`
@@ -254,36 +314,43 @@ def evaluate(
     Files whose names agree up to the first _ are one source and get one gain. mss: spectral distance; cents: median pitch
     error; rpa50: share within 50 cents; gross: share lost or half an octave off; db: level error, after the constant
     difference gain; balance: harmonics against noise, dB; attack: difference of rise times, ms (nan: no note begins after a pause).
+    These are taken at 16 kHz. At a higher rate there are full: spectral distance at that rate; above: error of the levels of bands
+    from 8 to 16 kHz, dB, and lean, its mean with its sign (nan: the recording ends below 16 kHz).
     """
-    import torch
+    import soundfile as sf, torch
     from tqdm.auto import tqdm
     from vox2trumpet.checkpoint import load_model
     from vox2trumpet.audio import save_audio
     from vox2trumpet.data import source_of
+    from vox2trumpet.rates import samples_per_frame
     ref_dir, librosa = Path(ref_dir), import_librosa()
     if not ref_dir.is_dir(): raise FileNotFoundError(f'{ref_dir}: there is no such folder of recordings')
     paths = sorted(p for p in ref_dir.iterdir() if p.suffix.lower() in ('.wav', '.flac', '.ogg', '.mp3'))
     if not paths: raise ValueError(f'{ref_dir}: no recordings (wav, flac, ogg, mp3) in this folder')
     model = load_model(checkpoint)
-    rate, rows = model.config['sr'], []
+    rate, rows = rate or model.config['sr'], []
+    if rate < model.config['sr']: raise ValueError(f"the model plays at {model.config['sr']} samples/s or more, not at {rate}")
+    samples_per_frame(model.config['sr'], model.config['hop'], rate)
     gains = evaluation_gains(ref_dir, model, calibrate)
     if out_dir: Path(out_dir).mkdir(parents=True, exist_ok=True)
     for path in tqdm(paths, desc='evaluate', unit='file', leave=False, disable=not progress):
         gain = gains.get(source_of(path.name, calibrate), 0.)
-        est, used = reconstruct(path, model, pitch_model, style, gain)
+        est, used = reconstruct(path, model, pitch_model, style, gain, rate)
         if out_dir: save_audio(Path(out_dir)/f'{path.stem}.wav', torch.from_numpy(est), rate)
-        figures = score(load_16k(path), librosa.resample(est, orig_sr=rate, target_sr=sr))
+        ref = load_16k(path, rate)
+        figures = score(*(librosa.resample(y, orig_sr=rate, target_sr=sr) for y in (ref, est))) # by one filter
+        if rate > sr: figures |= score_full(ref, est, rate, known=sf.info(path).samplerate/2)
         rows.append(dict(file=path.name, style=used, told=gain, **figures))
     return rows
 
 # %% ../nbs/07_evaluate.ipynb #38204a5d
-units = dict(mss='', cents='', rpa50='', gross='', db='dB', gain='dB', balance='dB', attack='ms')
+units = dict(mss='', cents='', rpa50='', gross='', db='dB', gain='dB', balance='dB', attack='ms', full='', above='dB', lean='dB')
 
 def scores_table(
     rows: list[dict], # from `evaluate`
 ) -> str: # Markdown, in columns: a line per file, then means and 95 % intervals
     "Lay out the figures of an evaluation for reading."
-    keys = list(units)
+    keys = [k for k in units if k in rows[0]]
     stats = [bootstrap([r[k] for r in rows]) for k in keys]
     table = [['file', 'style', *(f'{k}, {units[k]}' if units[k] else k for k in keys)]]
     table += [[r['file'], r['style'] or '', *(f'{r[k]:.3f}' for k in keys)] for r in rows]
@@ -305,18 +372,19 @@ def held_notes(
     midi: Iterable[int]=grid_notes,
     levels: tuple=grid_levels, # A-weighted, dB
     seconds: float=1.5,
+    rate: int|None=None,     # samples/s; the model's if None
     **how,                   # style, room: see `Instrument.forward`
 ) -> np.ndarray: # (notes, levels, samples): the last second of each
     "Play steady notes."
     import torch
-    rate, hop = model.config['sr'], model.config['hop']
-    n = round(seconds*rate/hop)
+    own, hop = model.config['sr'], model.config['hop']
+    n = round(seconds*own/hop)
     loudness = torch.tensor(levels, dtype=torch.float32)[:, None].expand(-1, n)
     sounds = []
     for m in midi:
         f0 = torch.full_like(loudness, 440*2**((m - 69)/12))
-        with torch.inference_mode(): y, _ = model(f0, loudness, **how)
-        sounds.append(y[:, -rate:].numpy())
+        with torch.inference_mode(): y, _ = model(f0, loudness, rate=rate, **how)
+        sounds.append(y[:, -(rate or own):].numpy())
     return np.stack(sounds)
 
 # %% ../nbs/07_evaluate.ipynb #37a1c779
@@ -329,29 +397,31 @@ def measure_note(
     window = np.hanning(len(y))
     S, f = np.abs(np.fft.rfft(y*window))**2, np.fft.rfftfreq(len(y), 1/rate)
     weights = 10**(import_librosa().A_weighting(np.maximum(f, 1))/10)
-    k = np.arange(1, max(2, int(rate/2/f0)))
+    k = np.arange(1, max(2, int(min(rate/2, 8000)/f0)))
     def peak(k): # Hz, by a parabola through the logarithm
         i = np.argmax(np.where(np.abs(f - k*f0) < .25*f0, S, 0))
         a, b, c = np.log(S[i-1:i+2] + 1e-30)
         return (f[i] + .5*(a - c)/(a - 2*b + c)*rate/len(y))/k
     strongest = int(k[np.argmax([S[np.abs(f - j*f0) < 5].sum() for j in k[:8]])])
-    between = (np.abs(f[:, None] - k*f0).min(1) > .25*f0) & (f > f0/2)
+    low = f[f <= 8000] # the floor is compared between rates
+    between = (np.abs(low[:, None] - k*f0).min(1) > .25*f0) & (low > f0/2)
     return dict(
         level=10*np.log10(2*(S*weights).sum()/(window**2).sum()/len(y)),
         cents=1200*np.log2(peak(strongest)/f0),
         centroid=(S*f).sum()/S.sum(),
-        floor=10*np.log10(np.median(S[between])/S.max()))
+        floor=10*np.log10(np.median(S[:len(low)][between])/S.max()))
 
 # %% ../nbs/07_evaluate.ipynb #3149e6cb
 def measure_grid(
     model,                   # an `Instrument`
     midi: Iterable[int]=grid_notes,
     levels: tuple=grid_levels, # A-weighted, dB
+    rate: int|None=None,     # samples/s; the model's if None
     **how,                   # style, room: see `Instrument.forward`
 ) -> dict[str, np.ndarray]: # level, cents, centroid and floor, each (notes, levels)
     "Measure every note at every level."
-    sounds = held_notes(model, midi, levels, **how)
-    rows = [[measure_note(y, 440*2**((m - 69)/12), model.config['sr']) for y in row] for m, row in zip(midi, sounds)]
+    sounds = held_notes(model, midi, levels, rate=rate, **how)
+    rows = [[measure_note(y, 440*2**((m - 69)/12), rate or model.config['sr']) for y in row] for m, row in zip(midi, sounds)]
     return {k: np.array([[r[k] for r in row] for row in rows]) for k in rows[0][0]}
 
 # %% ../nbs/07_evaluate.ipynb #6e221da4
