@@ -134,7 +134,8 @@ low_bins = slice(*np.searchsorted(bin_hz, (32.2, 66))) # pitches of which a wind
 
 def hear_low(
     p: Tensor,             # CREPE's probabilities, (frames, 360)
-    repeats: Tensor,       # `autocorrelation` of the windows, (frames, 500)
+    power: Tensor,         # `power_spectrum` of the windows, (frames, 1025)
+    repeats: Tensor,       # their `autocorrelation`, (frames, 500)
     undecided: float=.5,   # CREPE's probability, below which autocorrelation is asked
     clear: float=.4,       # by how much a window must be more like itself after a period than at any moment before
     alike: float=.85,      # how alike it must be
@@ -147,6 +148,9 @@ def hear_low(
     before = r[:, 20:].cummax(1).values[:, (.75*lags).long() - 20] # from 800 Hz down
     share = ((period.clamp(max=1) - before)/clear - 1).clamp(0, .9)
     share = share.where((period > alike) & (period < 1.25), 0) # more than 1: two clicks, and nothing between
+    top = (3.2*bin_hz[low_bins]*2*crepe_window/crepe_sr).astype(int) - 3 # a chord repeats itself, too, but has no low partials
+    deep = power[doubt, 3:40].cummax(1).values[:, top] > 10**-2.5*power[doubt].amax(1, keepdim=True)
+    share = share.where(deep, 0)
     out = p.clone()
     out[doubt, low_bins] = torch.maximum(p[doubt, low_bins], share)
     return out
@@ -270,7 +274,7 @@ def _hear(x, step, outside, model): # windows, samples per frame, mask of bins o
     S = spectrum(x)
     power = power_spectrum(x, S)
     repeats = autocorrelation(power, 500)
-    p, s = hear_low(posterior(x, model), repeats), salience(x, S)
+    p, s = hear_low(posterior(x, model), power, repeats), salience(x, S)
     evidence = log_evidence(p, s).masked_fill_(outside, -30.)
     return _Heard(*(v.numpy() for v in (p, s, evidence, energy_centroid(x)/step)), *read_clues(x, power, repeats))
 
@@ -299,13 +303,13 @@ def _decided(
             yield bins, _Heard(*(v[:len(bins)] for v in whole))
             waiting = [_Heard(*(v[len(bins):] for v in whole))]
 
-def _read_pitch(bins, heard, model): # → cents, periodicity, late and the signs of `octave_signs`, 9 times (frames,)
+def _read_pitch(bins, heard, model): # → cents, periodicity and late (3, frames); the signs of `octave_signs` (6, frames)
     "Read pitch and periodicity off a stretch of the path."
     weights = np.exp(heard.evidence - heard.evidence.max(1, keepdims=True))
     cents, _ = refine(bins, weights)
     p, s = (refine(bins, v)[1] for v in (heard.p, heard.s))
     signs = octave_signs(Clues(*heard[-3:]), 10*2**(cents/1200))
-    return [cents, periodicity(p, s, model)*~heard.too_high, heard.late, *signs]
+    return np.array([cents, periodicity(p, s, model)*~heard.too_high, heard.late]), signs.astype(np.float32)
 
 # %% ../nbs/01_encoder.ipynb #ab98ca8d
 def crepe(
@@ -320,12 +324,14 @@ def crepe(
     outside = torch.from_numpy((bin_hz < fmin) | (bin_hz > fmax))
     hear = partial(_hear, step=step, outside=outside, model=model)
     heard = (h for x in framed(blocks, crepe_window, step) for h in _map_threads(hear, x.split(4*31)))
-    kinds = [np.float64] + 8*[np.float32]
-    rows = [bytearray() for _ in kinds] # they grow in place: joining thousands of pieces would take twice the memory
+    curves, signs = [np.zeros((3, 0))], [np.zeros((6, 0), np.float32)]
     for bins, h in _decided(heard):
-        for row, kind, piece in zip(rows, kinds, _read_pitch(bins, h, model)): row += piece.astype(kind).tobytes()
-    cents, per, late, *signs = map(np.frombuffer, rows, kinds)
-    if growls: cents = mend_octaves(cents, per > .25, np.array(signs))
+        read, doubts = _read_pitch(bins, h, model)
+        curves.append(read)
+        signs.append(doubts)
+    cents, per, late = np.concatenate(curves, 1)
+    del curves # an hour of them is 9 MB a row
+    if growls: cents = mend_octaves(cents, per > .25, np.concatenate(signs, 1))
     return 10*2**(time_reassign(cents, late, per > .25)/1200), per
 
 # %% ../nbs/01_encoder.ipynb #43cc4d45

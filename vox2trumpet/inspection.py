@@ -170,12 +170,14 @@ def is_too_low(
     lowest: int=24, # Hz, no pitch below
 ) -> Tensor: # bool, (looks,)
     "Mark looks whose pitch is too low to be followed."
+    if not len(power): return torch.zeros(0, dtype=torch.bool)
     shape = torch.fft.irfft(torch.fft.rfft(torch.hann_window(2*power.shape[-1] - 2)).abs().square())
     repeats = torch.fft.irfft(power)/power.sum(-1, keepdim=True).clamp(min=1e-9)
     repeats = repeats/repeats[:, :1].clamp(min=1e-9)*(shape[0]/shape)
     def most(first, last): return repeats[:, first:last].amax(1)
     period, before = most(crepe_sr//fmin + 5, crepe_sr//lowest), most(20, crepe_sr//fmin*9//10)
-    return (period > .85) & (period < 1.2) & (period - before > .4)
+    deep = power[:, 3:3*fmin*2*(power.shape[-1] - 1)//crepe_sr].amax(1) > 10**-2.5*power.amax(1) # a chord has no partials there
+    return deep & (period > .85) & (period < 1.2) & (period - before > .4)
 
 # %% ../nbs/01e_inspection.ipynb #df7815ad
 class Recording(NamedTuple):
