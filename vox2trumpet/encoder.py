@@ -303,13 +303,13 @@ def _decided(
             yield bins, _Heard(*(v[:len(bins)] for v in whole))
             waiting = [_Heard(*(v[len(bins):] for v in whole))]
 
-def _read_pitch(bins, heard, model): # → cents, periodicity and late (3, frames); the signs of `octave_signs` (6, frames)
+def _read_pitch(bins, heard, model): # → cents, periodicity, late and the signs of `octave_signs`, 9 times (frames,)
     "Read pitch and periodicity off a stretch of the path."
     weights = np.exp(heard.evidence - heard.evidence.max(1, keepdims=True))
     cents, _ = refine(bins, weights)
     p, s = (refine(bins, v)[1] for v in (heard.p, heard.s))
     signs = octave_signs(Clues(*heard[-3:]), 10*2**(cents/1200))
-    return np.array([cents, periodicity(p, s, model)*~heard.too_high, heard.late]), signs.astype(np.float32)
+    return [cents, periodicity(p, s, model)*~heard.too_high, heard.late, *signs]
 
 # %% ../nbs/01_encoder.ipynb #ab98ca8d
 def crepe(
@@ -324,14 +324,12 @@ def crepe(
     outside = torch.from_numpy((bin_hz < fmin) | (bin_hz > fmax))
     hear = partial(_hear, step=step, outside=outside, model=model)
     heard = (h for x in framed(blocks, crepe_window, step) for h in _map_threads(hear, x.split(4*31)))
-    curves, signs = [np.zeros((3, 0))], [np.zeros((6, 0), np.float32)]
+    kinds = [np.float64] + 8*[np.float32]
+    rows = [bytearray() for _ in kinds] # they grow in place: joining thousands of pieces would take twice the memory
     for bins, h in _decided(heard):
-        read, doubts = _read_pitch(bins, h, model)
-        curves.append(read)
-        signs.append(doubts)
-    cents, per, late = np.concatenate(curves, 1)
-    del curves # an hour of them is 9 MB a row
-    if growls: cents = mend_octaves(cents, per > .25, np.concatenate(signs, 1))
+        for row, kind, piece in zip(rows, kinds, _read_pitch(bins, h, model)): row += piece.astype(kind).tobytes()
+    cents, per, late, *signs = map(np.frombuffer, rows, kinds)
+    if growls: cents = mend_octaves(cents, per > .25, np.array(signs))
     return 10*2**(time_reassign(cents, late, per > .25)/1200), per
 
 # %% ../nbs/01_encoder.ipynb #43cc4d45
