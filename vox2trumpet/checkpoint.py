@@ -293,7 +293,7 @@ def weight_shapes(
     shapes = dict(gru=_gru_shapes, transformer=_transformer_shapes)[config['decoder']](2 + styles, hidden, config['layers'])
     shapes |= {'out.weight': (out, hidden + styles), 'out.bias': (out,)}
     room = {'room': (max(1, styles), config['room'])} if config.get('room') else {}
-    top = {f'top.{k}.{w}': s for k in ('density', 'share') for w, s in (('weight', (10, 8)), ('bias', (10,)))}
+    top = {f'top.{k}.{w}': s for k in ('tone', 'noise') for w, s in (('weight', (10, 9 + 3*styles)), ('bias', (10,)))}
     if config.get('top'): room = room | top
     return room | {f'decoder.{name}': shape for name, shape in shapes.items()}
 

@@ -149,7 +149,7 @@ class Instrument(nn.Module):
         self.decoder = kind(styles=styles, **sizes)
         M = noise_power_matrix(c['n_bands'], c['sr'], c['hop']) if c['n_bands'] else torch.zeros(0, 0)
         self.register_buffer('M', M, persistent=False)
-        if c.get('top'): self.top = Top() # what lies above half of `sr`
+        if c.get('top'): self.top = Top(styles) # what lies above half of `sr`
         if c.get('room'): self.room = nn.Parameter(torch.zeros(max(1, styles), c['room']))
 
 # %% ../nbs/02_decoder.ipynb #89fae5be
@@ -235,7 +235,7 @@ def forward(
     sr, hop, base, end = self.config['sr'], self.config['hop'], self.config['n_bands'], None
     rate = rate or sr
     if rate > sr and self.config.get('top'):
-        amps, mags = extend(self.top, f0, loudness, amps, mags, sr, rate)
+        amps, mags = extend(self.top, f0, loudness, amps, mags, sr, rate, self.style_one_hot(style, f0))
         end = top_edges[-1]
     if breath is not None: mags = mags + breath_magnitudes(breath, self.M, mags.shape[-1])
     y, synth_state = synthesize(f0, amps, mags, sr, hop, white, synth_state, last, seed, rate, end, base)
