@@ -12,7 +12,7 @@ CPU_WHEELS = https://download.pytorch.org/whl/cpu
 
 BIN  = .venv/bin
 PIP  = $(BIN)/python -m pip --disable-pip-version-check
-INSTALL = $(PIP) install -qq --constraint constraints.txt
+INSTALL = $(PIP) install -qq --no-compile --constraint constraints.txt
 TORCH_VERSION = $(shell sed -n 's/^torch==//p' constraints.txt)
 BASE = .venv/base-$(TORCH)
 APP  = .venv/app-$(TORCH)

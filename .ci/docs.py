@@ -7,11 +7,10 @@ screens    every notebook as HTML in Chromium, on a phone and on a desk: widths,
 `pages` and `screens` take a folder as well: what nbdev makes of the notebooks is kept there, and taken from there.
 """
 import json, re, shutil, subprocess, sys, tempfile
-from concurrent.futures import ProcessPoolExecutor
 from configparser import ConfigParser
 from functools import lru_cache
+from html import escape
 from html.parser import HTMLParser
-from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 import yaml
@@ -31,8 +30,13 @@ problems, counted = [], {}
 def wrong(where, what): problems.append(f'{where}: {what}')
 def count(what): counted[what] = counted.get(what, 0) + 1
 
+@lru_cache
+def in_git():
+    listed = subprocess.run(['git', 'ls-files', '-z'], cwd=root, capture_output=True, text=True).stdout
+    return {root/name for name in listed.split('\0') if name}
+
 def tracked(path): # by git
-    return subprocess.run(['git', 'ls-files', '--error-unmatch', str(path)], cwd=root, capture_output=True).returncode == 0
+    return bool(path) and (root/path).resolve() in in_git()
 
 # ---- what a text holds
 
@@ -97,12 +101,11 @@ def process(folder):
     if made := sorted(folder.glob('*.ipynb')): return {p.name: read(p) for p in made}
     from nbdev.processors import FilterDefaults
     from nbdev.serve_drv import main
-    with ProcessPoolExecutor(2, get_context('spawn')) as pool:
-        jobs = {p: pool.submit(main, (p, folder/p.name, FilterDefaults)) for p in sorted((root/'nbs').glob('*.ipynb'))}
-    for p, job in jobs.items():
-        if not job.exception(): continue
-        wrong(p.name, f'nbdev cannot process it (it runs exported cells and cells that import): {" ".join(str(job.exception()).split())[:200]}')
-        shutil.copy(p, folder)
+    for p in sorted((root/'nbs').glob('*.ipynb')):
+        try: main((p, folder/p.name, FilterDefaults))
+        except Exception as e:
+            wrong(p.name, f'nbdev cannot process it (it runs exported cells and cells that import): {" ".join(str(e).split())[:200]}')
+            shutil.copy(p, folder)
     subprocess.run([sys.executable, root/'.ci'/'prerender.py'], cwd=folder, check=True)
     return {p.name: read(p) for p in sorted(folder.glob('*.ipynb'))}
 
@@ -277,8 +280,16 @@ def with_alt_texts(cells):
 
 @lru_cache
 def exporter():
-    from nbconvert import HTMLExporter
-    html = HTMLExporter(template_name='basic')
+    from nbconvert.exporters import HTMLExporter, TemplateExporter
+    from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
+    class PlainHTML(HTMLExporter):
+        "Without colours, which take half of the time, and without words put in for missing ones."
+        def from_notebook_node(self, nb):
+            resources = self._init_resources(None)
+            self.register_filter('highlight_code', lambda source, **kw: f'<div class="highlight"><pre>{escape(source)}</pre></div>')
+            self.register_filter('filter_data_type', WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources))
+            return TemplateExporter.from_notebook_node(self, nb, resources)
+    html = PlainHTML(template_name='basic')
     html.exclude_input_prompt = html.exclude_output_prompt = True
     return html
 
@@ -294,7 +305,6 @@ def as_html(cells):
     cells = [c for c in cells if c['cell_type'] != 'raw']
     nb = nbformat.reads(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)), as_version=4)
     body, _ = exporter().from_notebook_node(nb)
-    for alt in re.findall(r'alt="No description has been provided for this image"', body): body = body.replace(alt, 'alt=""')
     css = (root/'nbs'/'styles.css').read_text(encoding='utf-8')
     return f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{screen_css}{css}</style><main>{body}</main>'
 
