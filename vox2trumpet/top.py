@@ -106,10 +106,11 @@ def density_at(
     "Interpolate the densities of `top_edges` between the centres of their bands."
     edges = torch.tensor(top_edges, device=f.device, dtype=density.dtype)
     centres = (edges[1:] + edges[:-1])/2
-    f = f.clamp(float(centres[0]), float(centres[-1])).expand(*density.shape[:2], -1).contiguous()
-    i = (f[..., None] > centres[1:-1]).sum(-1)
-    a, b = density.gather(-1, i), density.gather(-1, i + 1)
-    return a + (b - a)*(f - centres[i])/(centres[i+1] - centres[i])
+    slope = (density[..., 1:] - density[..., :-1])/(centres[1:] - centres[:-1])
+    start = density[..., :-1] - slope*centres[:-1] # a line from each centre to the next
+    f = f.clamp(float(centres[0]), float(centres[-1])).expand(*density.shape[:2], -1)
+    line = sum((f > float(c)).to(torch.uint8) for c in centres[1:-1]).long()
+    return start.gather(-1, line) + slope.gather(-1, line)*f
 
 # %% ../nbs/02e_top.ipynb #b74622f0
 def extend(
@@ -125,13 +126,13 @@ def extend(
     "Continue a model's partials and noise above half of its rate."
     low, hiss = low_densities(f0, loudness, amps), hiss_densities(loudness, mags, sr)
     tone, noise = top(low, hiss, f0, loudness, style)
-    end, sounds = min(top_edges[-1], rate/2), loudness > floor_db
+    end, sounds, db = min(top_edges[-1], rate/2), loudness > floor_db, math.log(10)/20
     K = max(amps.shape[-1], int(end/100)) # all partials of notes from 100 Hz up
     f = f0[..., None]*torch.arange(1., K + 1, device=f0.device)
     level = density_at(tone, f) + loudness[..., None] + 10*(2*f0[..., None]).log10()
-    above = 10**(level/20)*((f >= sr/2) & (f < end) & sounds[..., None])
+    above = (level*db).exp()*((f >= sr/2) & (f < end) & sounds[..., None])
     step = sr/2/(mags.shape[-1] - 1)
     f = torch.arange(mags.shape[-1], int(rate/2/step) + 1, device=f0.device)*step
     level = density_at(noise, f) + loudness[..., None] + 10*math.log10(sr/2)
-    air = 10**(level/20)*((f < end) & sounds[..., None])
+    air = (level*db).exp()*((f < end) & sounds[..., None])
     return F.pad(amps, (0, K - amps.shape[-1])) + above, torch.cat([mags, air], -1)
