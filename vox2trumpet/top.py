@@ -107,10 +107,9 @@ def density_at(
     edges = torch.tensor(top_edges, device=f.device, dtype=density.dtype)
     centres = (edges[1:] + edges[:-1])/2
     slope = (density[..., 1:] - density[..., :-1])/(centres[1:] - centres[:-1])
-    start = density[..., :-1] - slope*centres[:-1] # a line from each centre to the next
     f = f.clamp(float(centres[0]), float(centres[-1])).expand(*density.shape[:2], -1)
-    line = sum((f > float(c)).to(torch.uint8) for c in centres[1:-1]).long()
-    return start.gather(-1, line) + slope.gather(-1, line)*f
+    i = sum((f > float(c)).to(torch.uint8) for c in centres[1:-1]).long()
+    return density.gather(-1, i) + slope.gather(-1, i)*(f - centres[i])
 
 # %% ../nbs/02e_top.ipynb #b74622f0
 def extend(
