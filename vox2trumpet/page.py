@@ -23,7 +23,7 @@ from .prepare import working_in
 from .app import Control, example_voices, options_from_controls, transfer
 from .app import folded_away, transfer_controls, voice_names
 from .serving import Gate, Password, VisitorFiles, allow_connections, close_idle
-from .serving import safe_name, server_folder
+from .serving import safe_name, server_folder, share_memory
 
 # %% ../nbs/06b_page.ipynb #f7358965
 ink = '#010203' # stands for the page's text colour
@@ -432,6 +432,7 @@ def serve(
     framed_by = "'self'" + ' https://huggingface.co https://*.huggingface.co'*('SPACE_ID' in os.environ)
     gate = Middleware(Gate, files=files, megabytes=megabytes, framed_by=framed_by, scripts=(script,))
     allow_connections()
+    share_memory()
     launched = demo.launch(
         server_name=host, server_port=port, max_file_size=f'{megabytes}mb', inbrowser=inbrowser,
         prevent_thread_lock=True, theme=page_theme(), css=asset('page.css'), head=f'<script>{script}</script>',

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['log', 'server_folder', 'VisitorFiles', 'safe_name', 'upload_name', 'Password', 'is_open', 'FolderName',
            'checked_json', 'script_hashes', 'security_headers', 'Refusal', 'LimitedBody', 'Answer', 'Gate',
-           'close_idle', 'allow_connections']
+           'close_idle', 'allow_connections', 'share_memory']
 
 # %% ../nbs/06k_serving.ipynb #fb15b349
-import asyncio, base64, errno, hashlib, hmac, json, logging, re, secrets, shutil, tempfile, threading, time
+import asyncio, base64, ctypes, errno, hashlib, hmac, json, logging, re, secrets, shutil, tempfile, threading, time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from fastcore.basics import patch
@@ -507,3 +507,12 @@ def allow_connections(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted: resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+# %% ../nbs/06k_serving.ipynb #ddf91aeb
+def share_memory(
+    pools: int=2,
+):
+    "Let all threads take memory from a few pools. Only glibc, on Linux, has them."
+    try: libc = ctypes.CDLL(None)
+    except TypeError: return # Windows
+    if hasattr(libc, 'mallopt'): libc.mallopt(-8, pools) # M_ARENA_MAX
