@@ -60,7 +60,8 @@ def draw_habits(
     else: weight = np.where(rest == 0, 0., np.where(rest <= 30, 1., .4))
     if touches and leap > 7: weight = weight*(dip > 15)
     elif touches and slurred: weight = weight*(dip < 9)
-    if seconds >= .3: weight = weight*np.isfinite(table['lean'])
+    for name, least in (('lean', .3), ('extent', .5)): # measured in longer notes only
+        if seconds >= least: weight = weight*np.isfinite(table[name])
     away = np.where(weight > 0, abs(np.log(table['frames']/(100*max(seconds, .01)))), np.inf)
     nearest = np.argsort(away, kind='stable')[:min(near, int((weight > 0).sum()))]
     i = rng.choice(nearest, p=weight[nearest]/weight[nearest].sum())
@@ -114,16 +115,20 @@ def held_pitch(
     "Let a pitch scoop, drift, swing and jitter as it did in a measured note."
     start = onset_shape(n, .8*drawn_size(drawn, 'scoop', 35), 1.1*drawn_size(drawn, 'slope', 100))
     middle = slice(10, n - 4) if n >= 30 else slice(0, n)
-    slow = slow_noise(n, 60, rng)
+    slow = smooth(slow_noise(n, 60, rng))
     drift = .8*drawn_size(drawn, 'drift', 30, n/5)
     slow *= max(drift - np.ptp(smooth(start[middle])), .25*drift)/max(np.ptp(smooth(slow[middle])), 1e-6)
     rates = trumpeters_habits()['rate']
     rate = drawn['rate'] if np.isfinite(drawn['rate']) else rng.choice(rates[np.isfinite(rates)])
     cycles = np.cumsum(rate/100*(1 + .05*slow_noise(n, 25, rng))) + rng.random()
-    swing = 1.1*drawn_size(drawn, 'extent', 10)*np.clip((np.arange(n) - 20)/15, 0, 1)*np.sin(2*np.pi*cycles)
-    fast = rng.standard_normal(n)
-    fast = sized(fast - smooth(fast, 9), drawn_size(drawn, 'jitter', 1.6, .8))
-    cents = start + slow - slow.mean() + swing + fast
+    swing = np.clip((np.arange(n) - 14)/6, 0, 1)*np.sin(2*np.pi*cycles)
+    fast = slow_noise(n, 4, rng)
+    fast = sized(fast - smooth(fast, 9), min(2.7*drawn_size(drawn, 'jitter', 1.6, .8), 3.5))
+    cents = start + slow - slow.mean() + fast
+    if n >= 49: # where an extent is measured: what the curve has already counts
+        wanted = (1.15*drawn_size(drawn, 'extent', 12))**2/2
+        there, more = ((x[middle] - smooth(x[middle]))[4:-4].var() for x in (cents, swing))
+        cents += swing*np.sqrt(max(0., wanted - there)/max(more, .02))
     return cents - np.median(cents[6:n-4] if n > 14 else cents[n//3:])
 
 def held_level(
@@ -132,9 +137,9 @@ def held_level(
     rng: np.random.Generator,
 ) -> np.ndarray: # dB off the written level, (n,); a fifth of it lies above 0
     "Let a level lean and waver as it did in a measured note."
-    lean = drawn_size(drawn, 'lean', 800/n) # 8 dB over the note at most
+    lean = drawn_size(drawn, 'lean', 600/n) # 6 dB over the note at most
     wave = slow_noise(n, 15, rng)
-    level = lean*np.arange(n)/100 + sized(wave - wave.mean(), drawn_size(drawn, 'uneven', 4, .4))
+    level = lean*np.arange(n)/100 + sized(wave - wave.mean(), drawn_size(drawn, 'uneven', 3, .4))
     return level - np.quantile(level, .8)
 
 # %% ../nbs/06p_phrasing.ipynb #1084bd04
@@ -168,7 +173,7 @@ def join_notes(
     levels: tuple,  # dB, of both
     drawn: dict,    # for the new note
     ending: dict,   # for the old one
-    lean: float=0., # dB off its level that the new note begins with
+    lean: tuple=(0., 0.), # dB off their levels where they meet
 ) -> Join:
     "Plan the end of a note and the beginning of the next."
     attack = np.clip(.8*drawn['attack'] - 10, 3, 110)/1000
@@ -178,20 +183,23 @@ def join_notes(
     if rest >= .04: # a written rest
         earliest = max(before.end + .5*rest if before else 0., note.start - .1)
         if rest < .3: attack = min(attack, .06)
-        rise = rising(note.start, attack, 60., np.clip(8 + lean, 1.5, 14), earliest)
+        rise = rising(note.start, attack, 60., np.clip(8 + lean[1], 1.5, 14), earliest)
         fall = (np.clip(np.nan_to_num(ending['fall'], nan=50.), 30, 180)/1000)*np.array([0., 60/17])
         seam = rise[0][0]
         fall = np.minimum(before.end + fall, [seam - .03, seam]) if before else np.array([-1., 0.])
         return Join(seam, rise, (fall, np.array([0., 60.])), False)
     length = note.start - before.start
     dip = float(np.clip(np.nan_to_num(drawn['dip'], nan=50.), 2, 50))
-    if dip <= 6:
-        rise = np.array([note.start, note.start + .03]), np.array([dip + up, 0.])
-        return Join(note.start, rise, (np.array([note.start - .03, note.start]), np.array([0., dip + down])), True)
+    if dip <= 9:
+        step = levels[1] + lean[1] - levels[0] - lean[0]
+        deep = dip + max(0., step), dip + max(0., -step) # below the new note, and below the old one
+        seam = note.start - (.03*(1 - min(8., deep[0]/2)/deep[0]) if deep[0] > 6 else 0.)
+        rise = np.array([seam, seam + .03]), np.array([deep[0], 0.])
+        return Join(seam, rise, (np.array([seam - .03, seam]), np.array([0., deep[1]])), True)
     attack = min(attack, .3*length, .06)
     depth = dip + up
-    heard = np.clip(min(8., depth/2) + lean, 1.5, 14)
-    rise = rising(note.start, attack, depth, heard, note.start - min(.3*length, .1))
+    heard = np.clip(min(8., depth/2) + lean[1], 1.5, 14)
+    rise = rising(note.start, attack, depth, heard, note.start - min(.2*length, .1))
     seam = rise[0][0]
     back = float(np.interp(-6 - up, -rise[1], rise[0])) # when the rise is 6 dB below the softer level
     gap = np.nan_to_num(drawn['gap'], nan=60.)/1000 - .02 # what the ear's window adds
@@ -250,6 +258,15 @@ def nearest_sounding(
 def over_time(values, n, shift): # of a note's curve, from `shift` frames after its start on
     return np.asarray(values, float)[np.clip(np.arange(n) + shift, 0, len(values) - 1)]
 
+def slurred_limits(
+    drawn: dict,    # from `draw_habits`
+    leap: float,    # semitones from the note before
+    seconds: float, # how long the note is
+) -> dict: # those that change
+    "Limit what would hide where a slurred note begins: a scoop as large as the step, a level that starts low."
+    most = dict(scoop=15*leap, slope=30*leap, lean=3/max(seconds, .01), uneven=.8)
+    return {name: float(np.clip(np.nan_to_num(drawn[name]), -high, high)) for name, high in most.items()}
+
 def phrase_pieces(notes, stats, habits, seed, slurred):
     "Make the notes of a line one by one: first frame, cents above A4, dB."
     rng, levels = np.random.default_rng(seed), written_levels(notes, stats)
@@ -261,10 +278,11 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
         leap = abs(note.pitch - notes[i-1].pitch) if i else 0.
         d = draw_habits(note.end - note.start, touches, leap, slurred[i], rng)
         if habits == 0: d = plain_habits() | dict(dip=3. if slurred[i] else 12.)
+        if touches and d['dip'] <= 9: d |= slurred_limits(d, leap, note.end - note.start)
         drawn.append(d)
         frames = max(4, int(np.ceil(100*(note.end - note.start))))
         held.append((habits*held_pitch(frames, d, rng)*(len(note.bend) == 0), habits*held_level(frames, d, rng)*(len(note.expression) == 0)))
-    joins = [join_notes(notes[i-1] if i else None, note, (levels[i-1] if i else 0., levels[i]), drawn[i], drawn[i-1], held[i][1][:5].mean())
+    joins = [join_notes(notes[i-1] if i else None, note, (levels[i-1] if i else 0., levels[i]), drawn[i], drawn[i-1], (held[i-1][1][-5:].mean(), held[i][1][:5].mean()))
              for i, note in enumerate(notes)]
     for i, note in enumerate(notes):
         join, after = joins[i], joins[i+1] if i + 1 < len(notes) else join_notes(note, Note(note.end + 9, note.end + 10, 0), (0., 0.), drawn[i], drawn[i])
