@@ -13,6 +13,7 @@ from .options import Option, check_options, error_sentence, shown
 from .core import note_name
 from .audio import save_audio, writable
 from .checkpoint import load_model
+from .notes import midi_endings, set_on_beat
 from .data import recordings
 from .sources import path_of, pictures
 from .app import stages, transfer
@@ -51,22 +52,24 @@ def transfer_many(
     format: Format='wav',           # of the trumpets in a folder
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
     progress=None,                  # called with the share done, 0…1, and the voice that is played
+    midi: str|Path|None=None,       # a folder for the trumpets' notes (mid)
     **options,                      # as for `transfer`
 ) -> list[dict]: # the reports; of a voice that could not be played input, output and error
     "Turn many voices into trumpets, in a folder."
     check_options(dict(format=format), transfer_many)
-    check_options(options, *stages, save_audio)
+    check_options(options, *stages, save_audio, set_on_beat)
     instrument = load_model(checkpoint)
     instrument.style_one_hot(options.get('style'), instrument.M)
-    for path in filter(None, (folder, plot)):
-        if Path(path).is_file() or Path(path).suffix.lower() in (*writable, *pictures):
+    for path in filter(None, (folder, plot, midi)):
+        if Path(path).is_file() or Path(path).suffix.lower() in (*writable, *pictures, *midi_endings):
             raise ValueError(f'{shown(path)} is a file; several voices need a folder')
     pairs, results = output_names(sources, folder, f'.{format}'), []
-    for path in filter(None, (folder, plot)): Path(path).mkdir(parents=True, exist_ok=True)
+    for path in filter(None, (folder, plot, midi)): Path(path).mkdir(parents=True, exist_ok=True)
     for i, (voice, target) in enumerate(pairs):
-        picture = plot and Path(plot)/target.relative_to(folder).with_name(f'{target.stem}.png')
+        picture, notes = (path and Path(path)/target.relative_to(folder).with_name(f'{target.stem}{ending}')
+                          for path, ending in ((plot, '.png'), (midi, '.mid')))
         def step(share, _): progress and progress((i + share)/len(pairs), shown(voice.name))
-        try: results.append(transfer(voice, target, picture, instrument, progress=step, **options))
+        try: results.append(transfer(voice, target, picture, instrument, progress=step, midi=notes, **options))
         except (ValueError, OSError) as e:
             results.append(dict(input=str(voice), output=str(target), error=error_sentence(e)))
     return results
@@ -92,6 +95,7 @@ def results_table(
 def transfer_files(
     files: list[str],               # a voice and a trumpet, or voices (files, folders) and a folder for the trumpets; - is standard input or output
     plot: str|Path|None=None,       # a picture of voice and trumpet: .png, .svg or .pdf; for many voices a folder
+    midi: str|Path|None=None,       # the trumpet's notes: .mid or .midi; for many voices a folder
     format: Format='wav',           # of the trumpets in a folder
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given
     progress=None,                  # called with the share done, 0…1, and a word
@@ -103,9 +107,9 @@ def transfer_files(
     voice, target = path_of(sources[0]), path_of(last)
     ends = ('/', os.sep)
     if len(sources) == 1 and not (voice and voice.is_dir()) and not (target and target.is_dir() or last.endswith(ends)):
-        return transfer(sources[0], last, plot, checkpoint, progress=progress, **options)
+        return transfer(sources[0], last, plot, checkpoint, progress=progress, midi=midi, **options)
     if None in map(path_of, files): raise ValueError('- is one voice or one trumpet; it cannot be among many')
-    return transfer_many(sources, last, plot, format, checkpoint, progress, **options)
+    return transfer_many(sources, last, plot, format, checkpoint, progress, midi, **options)
 
 # %% ../nbs/06g_batch.ipynb #bd15eb57
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.batch

@@ -208,6 +208,7 @@ def finish_transfer(report):
     yield from [*report_lines(report), describe_time(report)]
     yield f'{report["instrument"].capitalize()}: {"standard output" if report["output"] == "-" else shown(report["output"])}'
     if report['plot']: yield f'Picture: {shown(report["plot"])}'
+    if 'midi' in report: yield f'Notes: {shown(report["midi"])}'
 
 def finish_download(report, out_dir):
     return [f'{len(report["files"])} tracks are in {out_dir}', *(f'refused: {o}' for o in report['refused']), *report['odd']]
@@ -273,9 +274,14 @@ commands = dict(
         'vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png',
         'vox2trumpet transfer recordings trumpets/ --format flac',
         'cat voice.wav | vox2trumpet transfer - - > trumpet.wav',
+        'vox2trumpet transfer voice.wav trumpet.wav --midi notes.mid --quantize',
         "vox2trumpet transfer voice.wav trumpet.wav --key 'C major' --tuning 1 --articulation 0.5"),
         finish_transfer, more='app:transfer_options'),
     live=Command('live:live', 'Play', ('vox2trumpet live --in voice.wav --out trumpet.wav',), 'live:finish_live', more='live:live_options'),
+    notes=Command('notes:transcribe', 'Play', ('vox2trumpet notes voice.wav tune.mid', 'vox2trumpet notes voice.wav beat.mid --quantize --plot notes.png'),
+        'notes:finish_notes', more='notes:note_options'),
+    play=Command('midi:play_midi', 'Play', ('vox2trumpet play tune.mid trumpet.wav', 'vox2trumpet play tune.mid section.flac --section 4 --transpose -2'),
+        'midi:finish_play', more='midi:midi_options'),
     app=Command('page:serve_app', 'Play', ('vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')),
     export=Command('export:export', 'Play', ('vox2trumpet export web play',), 'export:finish_export'),
     info=Command('cli:info', 'Play', ('vox2trumpet info', 'vox2trumpet info --json'), indent_tree),

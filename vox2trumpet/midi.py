@@ -24,7 +24,7 @@ from .sources import check_names, check_source, name_of, path_of, place_for, rew
 from .notes import Note, velocity_db
 from .phrasing import notes_to_controls
 from .report import describe_time
-from .app import check_sound_rate, play
+from .app import check_sound_rate, play, usual_rate
 
 # %% ../nbs/06j_midi.ipynb #40906011
 largest = 2**21 # bytes; a symphony has 2**18
@@ -418,9 +418,9 @@ def midi_options() -> dict[str, Parameter]: # by name
 
 # %% ../nbs/06j_midi.ipynb #ae1d5975
 def play_midi(
-    src,                  # the notes: a MIDI file, '-' for standard input, or an open file
-    out=None,             # the trumpet: .wav, .flac, .ogg or .mp3, '-' for standard output, or an open file (wav); None: returned as samples, floats that may go beyond ±1
-    checkpoint=None,      # a trained model: its file, or an `Instrument`; the bundled trumpet if not given
+    src: str,             # the notes: a MIDI file, or - for standard input; in Python also an open file
+    out: str,             # the trumpet: .wav, .flac, .ogg or .mp3, or - for standard output; in Python also an open file (wav), or None: returned as samples, floats that may go beyond ±1
+    checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if not given; in Python also an `Instrument`
     track: Annotated[str|None, Option(label='Track', group='Notes')]=None, # play only this track, by its number among those with notes or by its name
     section: Annotated[int, Option(1, 12, 'players', 1, label='Players', group='Notes')]=1, # let so many players play each line
     keep: Annotated[str, Option(choices=priorities, label='Of chords', group='Notes')]='highest', # of notes that sound together keep the highest, or follow the last key
@@ -436,7 +436,7 @@ def play_midi(
     check_names(src, out, None, options.get('bits'))
     instrument = checkpoint if isinstance(checkpoint, Instrument) else load_model(checkpoint)
     instrument.style_one_hot(options.get('style'), instrument.M) # an unknown style is refused here
-    rate = options.get('rate') or instrument.config['sr']
+    rate = options.get('rate') or usual_rate(instrument.config)
     check_sound_rate(out, rate)
     with rewindable(src) as source: lines, warnings = read_midi(source, keep)
     lines, moved = arranged(choose_lines(lines, track), options.get('transpose', 0.), instrument.stats)

@@ -418,8 +418,8 @@ def save_notes(
 
 # %% ../nbs/06e_notes.ipynb #31b166d8
 def transcribe(
-    src: str|Path,         # the voice: a file, or - for standard input
-    out: str|Path,         # the notes: .mid or .midi, or - for standard output
+    src: str,              # the voice: a file, or - for standard input
+    out: str,              # the notes: .mid or .midi, or - for standard output
     plot: str|Path|None=None, # a picture of the notes over the pitch: .png, .svg or .pdf
     title: str|None=None,  # of the piece; the file's name if not given
     progress=None,         # called with the share done, 0…1, and a word

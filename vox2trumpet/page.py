@@ -47,15 +47,16 @@ def inline_picture(
     hop: int,          # samples per frame
     folder: Path,      # to draw in
     caption: str='',
+    notes: list=(),    # of the trumpet
 ) -> str: # HTML
     "Draw voice and trumpet for a page."
     svgs = []
     for name, size in (('wide', (9.5, 5.5)), ('narrow', (4.4, 5.5))):
         file = folder/f'{name}.svg'
-        transfer_picture(src, out, voice, controls, hop, file, caption, size, ink)
+        transfer_picture(src, out, voice, controls, hop, file, caption, size, ink, notes=notes)
         svg = file.read_text(encoding='utf-8')
         file.unlink()
-        svgs.append(inline_svg(svg, name, 'Voice and trumpet: waveform, pitch and loudness over time'))
+        svgs.append(inline_svg(svg, name, 'Voice and trumpet: waveform, pitch, notes and loudness over time'))
     return '<div class="picture">' + ''.join(svgs) + '</div>'
 
 # %% ../nbs/06b_page.ipynb #a74a108e
@@ -102,19 +103,19 @@ def page_transfer(
     limit: float,       # longest recording, s
     progress=None,      # called with the share done, 0…1, and what is being done
     **options,          # of `transfer`
-) -> tuple: # paths of WAV and FLAC, HTML of the picture, the report in words (Markdown)
+) -> tuple: # paths of WAV, FLAC and MIDI file, HTML of the picture, the report in words (Markdown)
     "Play a visitor's recording on the trumpet."
     start, src = time.perf_counter(), checked_upload(path, limit)
-    wav, flac = [folder/f'{safe_name(src.stem)}-trumpet{kind}' for kind in ('.wav', '.flac')]
+    wav, flac, mid = [folder/f'{safe_name(src.stem)}-trumpet{kind}' for kind in ('.wav', '.flac', '.mid')]
     drawn = []
-    def draw(src, out, voice, controls, hop, report):
-        drawn.append(inline_picture(src, out, voice, controls, hop, folder, report_caption(report)))
-    report = transfer(src, wav, progress=progress, draw=draw, **options)
+    def draw(src, out, voice, controls, hop, report, notes):
+        drawn.append(inline_picture(src, out, voice, controls, hop, folder, report_caption(report), notes))
+    report = transfer(src, wav, progress=progress, draw=draw, midi=mid, **options)
     save_audio(flac, read_blocks(wav, report['sample_rate']), report['sample_rate'])
     elapsed = time.perf_counter() - start
     report |= {'elapsed': elapsed, 'times_real_time': report['seconds']/elapsed}
     lines = report_lines(report) + [describe_time(report)]
-    return str(wav), str(flac), drawn[0], '\n'.join(f'- {line}' for line in lines)
+    return str(wav), str(flac), str(mid), drawn[0], '\n'.join(f'- {line}' for line in lines)
 
 # %% ../nbs/06b_page.ipynb #e97b4974
 def sentence_for_visitors(
@@ -142,7 +143,7 @@ def make_component(
     if c.kind == 'check': return gr.Checkbox(c.value, label=c.label, min_width=240)
     if c.kind == 'choice': return gr.Dropdown(c.choices, value=c.value, **look)
     if c.kind == 'slider': return gr.Slider(o.low, o.high, c.value, step=o.step, **look)
-    if c.kind == 'number': return gr.Number(c.value, precision=0, minimum=o.low, maximum=o.high, **look)
+    if c.kind == 'number': return gr.Number(None if c.parameter.default is None else c.value, precision=0, minimum=o.low, maximum=o.high, **look)
     return gr.Textbox(c.value, **look)
 
 # %% ../nbs/06b_page.ipynb #fa6bf042
@@ -192,6 +193,7 @@ def play_tab(
     with gr.Row():
         wav = gr.DownloadButton('Download WAV', interactive=False, elem_id='wav')
         flac = gr.DownloadButton('Download FLAC', interactive=False, elem_id='flac')
+        mid = gr.DownloadButton('Notes (MIDI)', interactive=False, elem_id='midi')
     drawing = gr.HTML(elem_id='picture')
     said = gr.Markdown(elem_id='report')
     chosen = gr.State(0)
@@ -199,7 +201,7 @@ def play_tab(
         def choose(n, path=path): return str(path), n + 1
         example.click(choose, chosen, [voice, chosen], api_visibility='private')
     gr.on([button.click, voice.stop_recording, voice.upload, chosen.change], click, [voice, *panel.values()],
-          [status, trumpet, drawing, said, wav, flac], api_name='transfer', concurrency_id='transfer',
+          [status, trumpet, drawing, said, wav, flac, mid], api_name='transfer', concurrency_id='transfer',
           concurrency_limit=workers, show_progress_on=status, trigger_mode='always_last')
 
 # %% ../nbs/06b_page.ipynb #29e57ed8
@@ -217,10 +219,10 @@ def click_handler(
         def show(share, what): progress(share, what.capitalize())
         try:
             with files.run(request.session_hash, path) as folder:
-                wav, flac, drawing, said = page_transfer(path, folder, limit, show, checkpoint=checkpoint, **options)
+                wav, flac, mid, drawing, said = page_transfer(path, folder, limit, show, checkpoint=checkpoint, **options)
         except (ValueError, OSError) as e:
-            return refusal_html(sentence_for_visitors(e, files.folder)), None, '', '', *[gr.update(value=None, interactive=False)]*2
-        ready = [gr.update(value=file, interactive=True) for file in (wav, flac)]
+            return refusal_html(sentence_for_visitors(e, files.folder)), None, '', '', *[gr.update(value=None, interactive=False)]*3
+        ready = [gr.update(value=file, interactive=True) for file in (wav, flac, mid)]
         return '', wav, drawing, said, *ready
 
     either = inspect.Parameter.POSITIONAL_OR_KEYWORD
