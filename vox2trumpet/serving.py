@@ -8,7 +8,7 @@ __all__ = ['log', 'server_folder', 'VisitorFiles', 'safe_name', 'upload_name', '
            'close_idle', 'allow_connections', 'share_memory']
 
 # %% ../nbs/06k_serving.ipynb #fb15b349
-import asyncio, base64, ctypes, errno, hashlib, hmac, json, logging, re, secrets, shutil, tempfile, threading, time
+import asyncio, base64, ctypes, errno, hashlib, hmac, json, logging, os, re, secrets, shutil, tempfile, threading, time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from fastcore.basics import patch
@@ -119,7 +119,8 @@ def _age_and_size(
 ) -> tuple[float, int]: # time of the last change, bytes
     "Look at a file, or at a folder with all that is in it."
     newest, size = 0., 0
-    for o in (path, *path.rglob('*')):
+    inside = (Path(folder)/name for folder, *names in os.walk(path) for name in sum(names, [])) # leaves out what is just being removed
+    for o in (path, *inside):
         try: found = o.lstat()
         except OSError: continue
         newest, size = max(newest, found.st_mtime), size + found.st_size
