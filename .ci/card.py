@@ -16,7 +16,7 @@ from PIL import Image
 from vox2trumpet.app import example_voices, transfer
 from vox2trumpet.checkpoint import load_model
 from vox2trumpet.audio import load_audio, save_audio
-from vox2trumpet.core import floor_db, sr
+from vox2trumpet.core import floor_db
 from vox2trumpet.encoder import encode_file
 from vox2trumpet.mapping import map_to_instrument
 from vox2trumpet.voicing import voicing
@@ -54,13 +54,13 @@ def card():
     fig.savefig(nbs/'card.png', dpi=100)
     smaller(nbs/'card.png')
 
-def sounds(seconds=4):
+def sounds(seconds=4, rate=48_000):
     with tempfile.TemporaryDirectory() as tmp:
         transfer(example_voices()[0], Path(tmp)/'trumpet.wav')
-        pair = dict(voice=load_audio(example_voices()[0]), trumpet=load_audio(Path(tmp)/'trumpet.wav'))
+        pair = dict(voice=load_audio(example_voices()[0], rate), trumpet=load_audio(Path(tmp)/'trumpet.wav', rate))
     start = int((pair['trumpet'].abs() > .02).nonzero()[0])
     for name, y in pair.items():
-        save_audio(nbs/f'{name}.mp3', .9*y[start:start + seconds*sr]/y.abs().max())
+        save_audio(nbs/f'{name}.mp3', .9*y[start:start + seconds*rate]/y.abs().max(), rate)
         print(f'{name}.mp3: {(nbs/f"{name}.mp3").stat().st_size//1000} kB')
 
 def page():
