@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['place_ways', 'kinds', 'Case', 'Wrong', 'recordings', 'is_sentence', 'typed', 'transfers', 'models', 'use_model',
            'good_record', 'prepared_files', 'use_trained', 'states', 'bombs', 'settings', 'hub_answers', 'places',
-           'Kind']
+           'note_files', 'Kind']
 
 # %% ../nbs/10b_cases.ipynb #a70d039e
 import contextlib, io, json, math, os, stat, tempfile, threading
@@ -23,7 +23,7 @@ from .encoder import loudness
 from .decoder import Instrument
 from .checkpoint import check_stats, format_name, load_config, load_model, save_model
 from .data import read_features, save_features
-from .mutants import archive_bombs, damage, exchange, nasty, nested
+from .mutants import archive_bombs, damage, exchange, midi_files, nasty, nested
 from .mutants import sound_files, spoil, tensors_on_paper
 
 # %% ../nbs/10b_cases.ipynb #8bf3c1db
@@ -568,7 +568,17 @@ place_ways = (
     'odd name', 'odd name', 'folder', 'link', 'loop', 'old', 'private', 'under file', 'missing', 'read-only',
     'full disk', 'full device', 'null device', 'pipe')
 
-
+# %% ../nbs/10b_cases.ipynb #62655ee8
+def note_files(rng: Random, room: Path) -> Case:
+    "Damage a MIDI file, and play it."
+    name = rng.choice(list(midi_files()))
+    data, how = damage(midi_files()[name], rng)
+    (room/name).write_bytes(data)
+    def use():
+        with mock.patch.multiple('vox2trumpet.midi', longest=20., most_seconds=40.):
+            typed('play', room/name, room/'out.wav', '--rate', 16_000)
+        if not sum(map(len, decode_blocks(room/'out.wav'))): raise Wrong('wrong', 'nothing was played')
+    return Case(f'{name}: {how}', use)
 
 # %% ../nbs/10b_cases.ipynb #9eb2e856
 class Kind(NamedTuple):
@@ -585,5 +595,6 @@ kinds = dict(
     states=Kind(states, 6, 'training states'),
     bombs=Kind(bombs, 12, 'bombs'),
     settings=Kind(settings, 24, 'configurations, options, manifests'),
+    notes=Kind(note_files, 50, 'files of notes, played'),
     hub=Kind(hub_answers, 4, 'answers of the hub'),
     places=Kind(places, 40, 'places to write to'))
