@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['tenths', 'demodulate', 'steadiness', 'tune_mains', 'running_median', 'hum_lines', 'Hum', 'find_hum', 'hum_sound',
-           'remove_mains', 'half_overlapped', 'spectral_peaks', 'Line', 'follow_lines', 'Machine', 'machine_of',
+           'remove_mains', 'half_overlapped', 'spectral_peaks', 'SteadyLine', 'follow_lines', 'Machine', 'machine_of',
            'find_machine', 'machine_sound', 'remove_machines', 'dehum']
 
 # %% ../nbs/01a_hum.ipynb #3120b5a0
@@ -189,7 +189,7 @@ def spectral_peaks(
     return list(zip(np.split(bins, ends), np.split(level, ends)))
 
 # %% ../nbs/01a_hum.ipynb #4c7cd90f
-class Line(NamedTuple):
+class SteadyLine(NamedTuple):
     "A peak of the spectrum that goes on from window to window."
     at: np.ndarray   # windows in which it was seen, (seen,)
     bins: np.ndarray # where in the spectrum, with fractions, (seen,)
@@ -263,7 +263,7 @@ def follow_lines(
     lost: int=5,      # windows in which a line may be missing though nothing hides it
     hidden: int=60,   # windows in which it may be hidden
     least: int=4,     # windows in which it must be seen
-) -> list[Line]:
+) -> list[SteadyLine]:
     "Follow the peaks of the spectrum from window to window."
     peaks = spectral_peaks(db)
     lines, ended, first = _Followed(), [], _go_on_twice(peaks, step, swing)
@@ -275,7 +275,7 @@ def follow_lines(
         ended += lines.keep((lines.gone <= patience[0]) & (lines.unseen <= patience[1]))
         begins[peak[again]] = False
         lines.begin(t, bins[begins], level[begins])
-    return [Line(*map(np.array, zip(*points))) for points in ended + lines.points if len(points) >= least]
+    return [SteadyLine(*map(np.array, zip(*points))) for points in ended + lines.points if len(points) >= least]
 
 # %% ../nbs/01a_hum.ipynb #90c046d0
 def _weighted_power(X, sr): # spectra (windows, bins) → A-weighted power of each bin
@@ -283,7 +283,7 @@ def _weighted_power(X, sr): # spectra (windows, bins) → A-weighted power of ea
     return (np.square(X.real) + np.square(X.imag))*(10**(a_weighting(hz)/10)).numpy()
 
 def _goes_on(
-    line: Line,
+    line: SteadyLine,
     db: np.ndarray,    # level of each bin, (windows, bins)
     swing: float=2.5,  # dB, median deviation at most
     missing: float=.08, # share of the windows, at most
@@ -297,7 +297,7 @@ def _goes_on(
 
 def _above_lines(
     power: np.ndarray, # of the whole sound, (windows,)
-    lines: list[Line],
+    lines: list[SteadyLine],
 ) -> np.ndarray: # dB, (windows,); inf where there is no line
     "Compare the whole sound with some lines in it."
     of_lines = np.zeros(len(power))
@@ -339,11 +339,11 @@ def _join(lines, db): # lines; level of each bin → lines
         early = [i for i, line in enumerate(out) if _goes_on_as(line, piece)]
         if early:
             i = min(early, key=lambda i: abs(out[i].bins[-1] - piece.bins[0]))
-            whole = Line(*map(np.concatenate, zip(out[i], piece)))
+            whole = SteadyLine(*map(np.concatenate, zip(out[i], piece)))
             if _goes_on(whole, db): piece = out.pop(i) and whole
         out.append(piece)
     ends = [(max(0, line.at[0] - 2), min(len(db) - 1, line.at[-1] + 2)) for line in out]
-    return [Line(np.r_[a, line.at, b], *(np.r_[v[0], v, v[-1]] for v in line[1:])) for line, (a, b) in zip(out, ends)]
+    return [SteadyLine(np.r_[a, line.at, b], *(np.r_[v[0], v, v[-1]] for v in line[1:])) for line, (a, b) in zip(out, ends)]
 
 
 # %% ../nbs/01a_hum.ipynb #a7b1f8c0
@@ -351,12 +351,12 @@ class Machine(NamedTuple):
     "Steady tones in a stretch of sound."
     hz: float         # frequency of the strongest line
     db: float         # its level, A-weighted
-    lines: list[Line]
+    lines: list[SteadyLine]
     power: np.ndarray # of the whole sound, A-weighted, (windows,)
     proven: bool      # something louder comes and goes over them
 
 def machine_of(
-    lines: list[Line],
+    lines: list[SteadyLine],
     power: np.ndarray, # of the whole sound, A-weighted, (windows,)
     proven: bool,      # see `Machine`
     sr: int=sr,        # samples/s
