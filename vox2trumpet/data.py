@@ -73,7 +73,7 @@ def _why_not(record):
         if not x.is_contiguous() or x.untyped_storage().nbytes() < 4*len(x): return f'{k} claims more numbers than it has'
     for k, kind in dict(source=str, hash=str, gain_db=(int, float), bandwidth=(int, float), settings=dict, clipping=dict).items():
         if k in record and (not isinstance(record[k], kind) or isinstance(record[k], bool)): return f'{k} is a {type(record[k]).__name__}'
-    if not math.isfinite(record.get('gain_db', 0)): return 'gain_db is not finite'
+    if not -200 <= record.get('gain_db', 0) <= 200: return 'gain_db is not from -200 to 200'
     if not 100 <= record.get('bandwidth', 100) <= record['sr']/2: return f"bandwidth is not from 100 Hz to half of {record['sr']}"
     clipping = [record['clipping'].get(k) for k in ('tops', 'share', 'time')] if 'clipping' in record else []
     if any(type(x) not in (int, float) or not 0 <= x < 1e12 for x in clipping): return 'clipping is not a count, a share and a time'
