@@ -135,12 +135,12 @@ def held_level(
     n: int,      # frames
     drawn: dict, # from `draw_habits`
     rng: np.random.Generator,
-) -> np.ndarray: # dB off the written level, (n,); a fifth of it lies above 0
+) -> np.ndarray: # dB off the written level, (n,); a fifth of it lies above 0, and it begins at most 3 dB below
     "Let a level lean and waver as it did in a measured note."
     lean = drawn_size(drawn, 'lean', 600/n) # 6 dB over the note at most
     wave = slow_noise(n, 15, rng)
     level = lean*np.arange(n)/100 + sized(wave - wave.mean(), drawn_size(drawn, 'uneven', 3, .4))
-    return level - np.quantile(level, .8)
+    return np.maximum(level - np.quantile(level, .8), -3 - .5*np.arange(n)) # it begins clearly
 
 # %% ../nbs/06p_phrasing.ipynb #1084bd04
 class Join(NamedTuple):
@@ -183,7 +183,8 @@ def join_notes(
     if rest >= .04: # a written rest
         earliest = max(before.end + .5*rest if before else 0., note.start - .1)
         if rest < .3: attack = min(attack, .06)
-        rise = rising(note.start, attack, 60., np.clip(8 + lean[1], 1.5, 14), earliest)
+        heard = np.clip(8 + lean[1], 1.5, 14) if note.start >= .03 else 2. # there is no time before the beginning
+        rise = rising(note.start, attack, 60., heard, earliest)
         fall = (np.clip(np.nan_to_num(ending['fall'], nan=50.), 30, 180)/1000)*np.array([0., 60/17])
         seam = rise[0][0]
         fall = np.minimum(before.end + fall, [seam - .03, seam]) if before else np.array([-1., 0.])
@@ -193,13 +194,13 @@ def join_notes(
     if dip <= 9:
         step = levels[1] + lean[1] - levels[0] - lean[0]
         deep = dip + max(0., step), dip + max(0., -step) # below the new note, and below the old one
-        seam = note.start - (.03*(1 - min(8., deep[0]/2)/deep[0]) if deep[0] > 6 else 0.)
+        seam = note.start - (.03*(1 - min(8., deep[0]/2)/deep[0]) if deep[0] > 6 or note.pitch == before.pitch else 0.)
         rise = np.array([seam, seam + .03]), np.array([deep[0], 0.])
         return Join(seam, rise, (np.array([seam - .03, seam]), np.array([0., deep[1]])), True)
     attack = min(attack, .3*length, .06)
     depth = dip + up
     heard = np.clip(min(8., depth/2) + lean[1], 1.5, 14)
-    rise = rising(note.start, attack, depth, heard, note.start - min(.2*length, .1))
+    rise = rising(note.start, attack, depth, heard, note.start - np.clip(.3*(length - .1), .01, .1))
     seam = rise[0][0]
     back = float(np.interp(-6 - up, -rise[1], rise[0])) # when the rise is 6 dB below the softer level
     gap = np.nan_to_num(drawn['gap'], nan=60.)/1000 - .02 # what the ear's window adds
@@ -207,6 +208,14 @@ def join_notes(
     steep = (dip + down - 6)/max(seam - falls, .01)
     fall = np.array([falls - 6/steep, max(seam, falls + .01)]), np.array([0., dip + down])
     return Join(seam, rise, fall, False)
+
+# %% ../nbs/06p_phrasing.ipynb #24fdf481
+def sung_join(
+    note: Note,
+) -> Join:
+    "Join a note that brings bend and expression to one that does, too: as it was sung."
+    still = np.array([note.start - .01, note.start]), np.zeros(2)
+    return Join(note.start, still, still, True)
 
 # %% ../nbs/06p_phrasing.ipynb #d803f9c3
 def written_levels(
@@ -267,6 +276,9 @@ def slurred_limits(
     most = dict(scoop=15*leap, slope=30*leap, lean=3/max(seconds, .01), uneven=.8)
     return {name: float(np.clip(np.nan_to_num(drawn[name]), -high, high)) for name, high in most.items()}
 
+def moves(curve): return len(curve) > 0 and np.ptp(curve) > 0
+def sung(note): return moves(note.bend) and moves(note.expression)
+
 def phrase_pieces(notes, stats, habits, seed, slurred):
     "Make the notes of a line one by one: first frame, cents above A4, dB."
     rng, levels = np.random.default_rng(seed), written_levels(notes, stats)
@@ -279,14 +291,17 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
         d = draw_habits(note.end - note.start, touches, leap, slurred[i], rng)
         if habits == 0: d = plain_habits() | dict(dip=3. if slurred[i] else 12.)
         if touches and d['dip'] <= 9: d |= slurred_limits(d, leap, note.end - note.start)
+        if sung(note): d |= dict(attack=25., fall=40.) # its expression has them
         drawn.append(d)
         frames = max(4, int(np.ceil(100*(note.end - note.start))))
-        held.append((habits*held_pitch(frames, d, rng)*(len(note.bend) == 0), habits*held_level(frames, d, rng)*(len(note.expression) == 0)))
-    joins = [join_notes(notes[i-1] if i else None, note, (levels[i-1] if i else 0., levels[i]), drawn[i], drawn[i-1], (held[i-1][1][-5:].mean(), held[i][1][:5].mean()))
+        held.append((habits*held_pitch(frames, d, rng)*(not moves(note.bend)), habits*held_level(frames, d, rng)*(not moves(note.expression))))
+    joins = [sung_join(note) if i and sung(note) and sung(notes[i-1]) and note.start - notes[i-1].end < .04 else
+             join_notes(notes[i-1] if i else None, note, (levels[i-1] if i else 0., levels[i]), drawn[i], drawn[i-1], (held[i-1][1][-5:].mean(), held[i][1][:5].mean()))
              for i, note in enumerate(notes)]
     for i, note in enumerate(notes):
         join, after = joins[i], joins[i+1] if i + 1 < len(notes) else join_notes(note, Note(note.end + 9, note.end + 10, 0), (0., 0.), drawn[i], drawn[i])
-        lead = 0. if join.slur else .02 # the pitch is there before the breath starts
+        short = i > 0 and note.start - notes[i-1].start < .25
+        lead = 0. if join.slur else .01 if short else .02 # the pitch is there before the breath starts
         first = int(np.ceil(100*(join.seam - lead) - 1e-6))
         last = int(np.ceil(100*min(after.seam, after.fall[0][-1]) - 1e-6))
         k = np.arange(first, max(last, first + 1))
@@ -297,7 +312,7 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
         pitch = pitch + 100*(note.pitch - 69)
         drop = np.maximum(np.interp(t, *join.rise), np.interp(t, *after.fall))
         loudness = np.where(t < join.seam, np.nan, levels[i] + body - drop) # NaN: the note before still sounds
-        if join.slur and i: # the pitch moves within 20 ms
+        if join.slur and i and not moves(note.bend): # the pitch moves within 20 ms
             weight = np.clip((t - note.start)/.02 + .5, 0, 1)
             pitch = weight*pitch + (1 - weight)*(pitch + 100*(notes[i-1].pitch - note.pitch))
         yield first, pitch, np.where(loudness <= quiet, floor_db, loudness)
