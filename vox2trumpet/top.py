@@ -45,7 +45,7 @@ def hiss_densities(
     sr: int,          # samples/s
 ) -> Tensor: # dB per Hz relative to the loudness, (batch, frames, 2)
     "Measure the density of the noise that a model chose to play from 4 to 6 and from 6 to 8 kHz."
-    step = sr/2/(mags.shape[-1] - 1)
+    step = sr/2/(int(mags.shape[-1]) - 1)
     a, b, c = (round(f/step) for f in (4000, 6000, 7900))
     power = torch.stack([mags[..., a:b].square().mean(-1), mags[..., b:c].square().mean(-1)], -1)/(sr/2)
     return 10*(power + 1e-20).log10() - loudness[..., None]
@@ -104,11 +104,11 @@ def density_at(
     f: Tensor,       # Hz, (batch, frames, n), or (n,)
 ) -> Tensor: # dB per Hz, (batch, frames, n)
     "Interpolate the densities of `top_edges` between the centres of their bands."
-    edges = torch.tensor(top_edges, device=f.device, dtype=density.dtype)
-    centres = (edges[1:] + edges[:-1])/2
+    middles = [(low + high)/2 for low, high in zip(top_edges, top_edges[1:])]
+    centres = torch.tensor(middles, device=f.device, dtype=density.dtype)
     slope = (density[..., 1:] - density[..., :-1])/(centres[1:] - centres[:-1])
-    f = f.clamp(float(centres[0]), float(centres[-1])).expand(*density.shape[:2], -1)
-    i = sum((f > float(c)).to(torch.uint8) for c in centres[1:-1]).long()
+    f = f.clamp(middles[0], middles[-1]).expand(*density.shape[:2], -1)
+    i = sum((f > c).to(torch.uint8) for c in middles[1:-1]).long()
     return density.gather(-1, i) + slope.gather(-1, i)*(f - centres[i])
 
 # %% ../nbs/02e_top.ipynb #b74622f0
