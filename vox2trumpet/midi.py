@@ -223,7 +223,7 @@ def bent_note(
     curves: dict,  # of its channel, name → (events, 2)
 ) -> Note:
     "Make a note of a key and what its channel did."
-    at = strike.start + .01*np.arange(max(1, math.ceil(100*(end - strike.start))))
+    at = strike.start + .002 + .01*np.arange(max(1, math.ceil(100*(end - strike.start)))) # what comes a tick late belongs to it
     bend, expression = (held_values(curves[name], at, rest) if len(curves[name]) else np.zeros(0)
                         for name, rest in (('bend', 0.), ('expression', 127)))
     expression = velocity_db(np.maximum(expression, 1)) if len(expression) else expression
