@@ -202,13 +202,13 @@ def draw_notes(
     notes: list[Note],
     colour='#d98a00',
 ):
-    "Draw a piano roll: a bar for each key, with its name."
+    "Draw a piano roll: a bar for each key, with its name if there is room."
     first, last = ax.get_xlim()
     wide, after = (last - first)/45, -np.inf # room that a name takes
-    for n, key in zip(notes, keys_of(notes)):
+    for n, key, coming in zip(notes, keys_of(notes), [*notes[1:], *notes[-1:]]):
         low, middle, high = 440*2**((key + np.array([-.4, 0, .4]) - 69)/12)
         ax.fill_between([n.start, n.end], low, high, color=colour, alpha=.2 + .5*n.velocity/127, lw=0)
-        if n.start < after: continue
+        if n.start < after or coming.start < n.start + wide and coming.end - coming.start > 2*(n.end - n.start): continue
         ax.text(n.start, high, note_name(middle), fontsize=6, va='bottom', clip_on=True)
         after = n.start + wide
 
