@@ -128,7 +128,7 @@ def check_notes_name(
 ):
     "Raise `ValueError` if notes cannot be written as the user wants it."
     asked = [name for name, p in options_of(set_on_beat).items() if options.get(name, p.default) != p.default]
-    if midi is None and asked: raise ValueError(f'{asked[0]} is about notes in a file: give its name, such as midi=notes.mid')
+    if midi is None and asked: raise ValueError(f'{asked[0]} is about notes in a file: name it, too, such as --midi notes.mid')
     if midi is None: return
     if path_of(midi) is None: raise ValueError('the notes need the name of a file, ending in .mid')
     check_midi_name(midi, src)
