@@ -575,7 +575,7 @@ def note_files(rng: Random, room: Path) -> Case:
     data, how = damage(midi_files()[name], rng)
     (room/name).write_bytes(data)
     def use():
-        with mock.patch.multiple('vox2trumpet.midi', longest=20., most_seconds=40.):
+        with mock.patch.multiple('vox2trumpet.midi', longest_play=20., most_seconds=40.):
             typed('play', room/name, room/'out.wav', '--rate', 16_000)
         if not sum(map(len, decode_blocks(room/'out.wav'))): raise Wrong('wrong', 'nothing was played')
     return Case(f'{name}: {how}', use)
