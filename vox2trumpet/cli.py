@@ -283,7 +283,7 @@ commands = dict(
     play=Command('midi:play_midi', 'Play', ('vox2trumpet play tune.mid trumpet.wav', 'vox2trumpet play tune.mid section.flac --section 4 --transpose -2'),
         'midi:finish_play', more='midi:midi_options'),
     app=Command('page:serve_app', 'Play', ('vox2trumpet app', 'vox2trumpet app --port 8000 --max_seconds 60')),
-    export=Command('export:export', 'Play', ('vox2trumpet export web play',), 'export:finish_export'),
+    export=Command('programs:export', 'Play', ('vox2trumpet export web play', 'vox2trumpet export torchscript trumpet.ts --rate 44100'), 'programs:finish_export'),
     info=Command('cli:info', 'Play', ('vox2trumpet info', 'vox2trumpet info --json'), indent_tree),
     download=Command('urmp:download', 'Recordings', (
         'vox2trumpet download --archive Dataset.tar.gz --out_dir data/urmp',), finish_download),

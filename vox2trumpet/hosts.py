@@ -156,13 +156,19 @@ def neutone_model(
                 level='-20 to +20 dB', tuning='as sung to in tune')
 
     class Trumpet(sdk.WaveformToWaveformBase):
-        def get_model_name(self) -> str: return about['name'][:30]
-        def get_model_authors(self) -> List[str]: return about['authors'][:5]
-        def get_model_short_description(self) -> str: return about['short'][:150]
-        def get_model_long_description(self) -> str: return about['long'][:500]
-        def get_technical_description(self) -> str: return about['technical'][:500]
-        def get_tags(self) -> List[str]: return about['tags'][:7]
-        def get_model_version(self) -> str: return about['version']
+        def __init__(self, chain): # TorchScript knows attributes, and nothing of the function around the class
+            self.texts: Dict[str, str] = {name: text for name, text in about.items() if isinstance(text, str)}
+            self.authors: List[str] = about['authors'][:5]
+            self.tags: List[str] = about['tags'][:7]
+            super().__init__(chain)
+
+        def get_model_name(self) -> str: return self.texts['name'][:30]
+        def get_model_authors(self) -> List[str]: return self.authors
+        def get_model_short_description(self) -> str: return self.texts['short'][:150]
+        def get_model_long_description(self) -> str: return self.texts['long'][:500]
+        def get_technical_description(self) -> str: return self.texts['technical'][:500]
+        def get_tags(self) -> List[str]: return self.tags
+        def get_model_version(self) -> str: return self.texts['version']
         def is_experimental(self) -> bool: return False
         def get_neutone_parameters(self): return [sdk.ContinuousNeutoneParameter(n, said[n][:150], x) for n, x in knobs.items()]
         @torch.jit.export
