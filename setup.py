@@ -9,8 +9,8 @@ parser.read(here/'settings.ini', encoding='utf-8')
 cfg = parser['DEFAULT']
 package = cfg['lib_name']
 
-extras = {name: cfg[f'{name}_requirements'].split() for name in ('app', 'train', 'evaluate', 'swift', 'live', 'dev')}
-extras['all'] = [r for name in ('app', 'train', 'evaluate', 'live') for r in extras[name]]
+extras = {name: cfg[f'{name}_requirements'].split() for name in ('app', 'train', 'evaluate', 'swift', 'live', 'export', 'neutone', 'dev')}
+extras['all'] = [r for name in ('app', 'train', 'evaluate', 'live', 'export') for r in extras[name]]
 extras['dev'] += extras['all']
 
 setup(
