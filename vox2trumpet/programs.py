@@ -25,7 +25,7 @@ from .top import extend, top_edges
 from .decoder import level_gain, scale_features
 from .checkpoint import load_model
 from .app import usual_rate
-from .live import pack_engine, packaged_file
+from .live import delay_ms, pack_engine, packaged_file
 from .chain import LiveChain, difference_db, scripted, scripting
 from .hosts import NNTilde, neutone_model, neutone_sdk
 from .export import export_web
@@ -458,7 +458,7 @@ def export(
         found = dict(output=str(out), format=what)
         if what in live_formats:
             dict(nn=export_nn, neutone=export_neutone)[what](part, checkpoint)
-            found |= dict(delay_ms=25)
+            found |= dict(delay_ms=delay_ms)
         else:
             model = load_model(checkpoint).eval()
             program = StepProgram(model, rate, room)
