@@ -142,7 +142,8 @@ def wheel():
 
 commands = dict(app='app', train='train --data_dir features --hold_out 0 --steps 2 --checkpoint_dir run',
                 evaluate='evaluate --ref_dir recordings --checkpoint run/best.safetensors --pitch_model tiny',
-                swift='transfer "my voice.flac" swift.wav --tracker swift-f0', live='live --in "my voice.flac" --out live.wav') # in this order: what is trained is evaluated
+                swift='transfer "my voice.flac" swift.wav --tracker swift-f0', live='live --in "my voice.flac" --out live.wav',
+                export='export onnx trumpet.onnx') # in this order: what is trained is evaluated
 
 def cpu_wheels(torch): return '--retries 0 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
 same_length = ("import soundfile as sf; a, b = sf.info('my voice.flac'), sf.info('trumpet.wav'); "
