@@ -137,7 +137,6 @@ def wheel():
             if not check(f'the extra {extra} installs alone', f'{alone.install} --ignore-installed --no-deps "{file}"',
                          f'{alone.install} "{file}[{extra}]"', f'{alone.pip} check', cwd=away): continue
             use = f'"{alone.bin/"python"}" -c "{serves}"' if extra == 'app' else f'{alone.command} {line}'
-            if extra == 'evaluate': use = f'NUMBA_DISABLE_JIT=1 {use}' # compiling librosa takes longer than this recording does without
             check(f'the extra {extra} is all that its command needs', use, cwd=away)
 
 commands = dict(app='app', train='train --data_dir features --hold_out 0 --steps 2 --checkpoint_dir run',
