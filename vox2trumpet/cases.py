@@ -98,7 +98,7 @@ def typed(
         try: main(list(map(str, words)))
         except SystemExit as e: code = e.code
     said = err.getvalue().strip()
-    if code == 2 and 'Usage: ' in said: raise ValueError('the command line explains itself')
+    if code == 2 and ('Usage: ' in said or 'does not take a value' in said): raise ValueError('the command line explains itself')
     lines = [line for line in said.splitlines() if line.startswith('error: ')]
     if code and lines: raise ValueError(' '.join(lines).removeprefix('error: '))
     text = out.getvalue()
@@ -381,7 +381,7 @@ def _some_options(rng, room):
     command = rng.choice(['transfer', *commands])
     words, options = commands[command]
     given = rng.sample(options, min(len(options), rng.randint(1, 3)))
-    return [command, *words, *(w for name in given for w in (f'--{name}', rng.choice(_odd_words)))]
+    return [command, *words, *(f'--{name}={rng.choice(_odd_words)}' for name in given)]
 
 def _some_manifest(rng, room):
     "Damage the index of a prepared folder."
