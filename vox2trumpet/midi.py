@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['priorities', 'drums', 'longest_play', 'tick_seconds', 'Strike', 'Channel', 'one_at_a_time', 'Part', 'read_midi',
            'into_range', 'perform_line', 'at_frame_rate', 'another_player', 'mix_players', 'midi_options', 'play_midi',
-           'finish_play', 'damaged_midi']
+           'finish_play']
 
 # %% ../nbs/06j_midi.ipynb #fd47d53a
 import io, math, re, struct, time
@@ -257,10 +257,18 @@ def read_midi(
     seconds = tick_seconds([ticks for ticks, *_ in merged], tempos, division)
     strikes, channels = play_events([(s, i, m) for s, (_, i, m) in zip(seconds.tolist(), merged)]) if merged else ([], {})
     lines, said = melody_lines(strikes, channels, names, keep)
-    if not lines: raise ValueError(f'{name} has no notes to play' + ''.join(f'; {w}' for w in warnings + said))
-    return lines, warnings + said
+    warnings = shortened(warnings + said)
+    if not lines: raise ValueError(f'{name} has no notes to play' + ''.join(f'; {w}' for w in warnings))
+    return lines, warnings
 
 # %% ../nbs/06j_midi.ipynb #8e0b7e85
+def shortened(
+    warnings: list[str],
+    most: int=5,
+) -> list[str]:
+    "Leave out what a file with hundreds of tracks repeats."
+    return warnings if len(warnings) <= most else [*warnings[:most-1], f'{len(warnings) - most + 1} more warnings']
+
 def check_length(
     seconds: float, # of the longest line
 ):
@@ -474,23 +482,6 @@ def finish_play(
     yield from (f'Warning: {w}.' for w in report['warnings'])
     yield describe_time(report)
     yield f'{report["instrument"].capitalize()}: {"standard output" if report["output"] == "-" else shown(report["output"])}'
-
-# %% ../nbs/06j_midi.ipynb #45c5f8b4
-def damaged_midi(
-    data: bytes, # of a MIDI file
-    rng: np.random.Generator,
-) -> bytes:
-    "Destroy a part of a file: bytes that are changed, lost, repeated or put in, or an end that is missing."
-    out, way = bytearray(data), rng.integers(6)
-    at, size = int(rng.integers(len(data))), int(rng.integers(1, 12))
-    if way == 0:
-        for i in rng.integers(len(data), size=size): out[i] = rng.integers(256)
-    elif way == 1: del out[at:at+size]
-    elif way == 2: out[at:at] = rng.bytes(size)
-    elif way == 3: out[at:at] = out[at:at+10*size]
-    elif way == 4: del out[at:]
-    else: out[at:at+size] = bytes([rng.choice([0, 127, 128, 255])])*size
-    return bytes(out)
 
 # %% ../nbs/06j_midi.ipynb #647756e0
 if __name__ == '__main__' and __spec__: # python -m vox2trumpet.midi

@@ -94,7 +94,7 @@ def slow_noise(
     window = np.hanning(width + 2)[1:-1]
     return np.convolve(rng.standard_normal(n + width - 1), window/np.sqrt((window**2).sum()), 'valid')
 
-def sized(x, size, least=1e-6): return x*size/max(size*0 + x.std(), least)
+def sized(x, size): return x*size/max(x.std(), 1e-6)
 
 def drawn_size(
     drawn: dict, # from `draw_habits`
@@ -314,5 +314,5 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
         loudness = np.where(t < join.seam, np.nan, levels[i] + body - drop) # NaN: the note before still sounds
         if join.slur and i and not moves(note.bend): # the pitch moves within 20 ms
             weight = np.clip((t - note.start)/.02 + .5, 0, 1)
-            pitch = weight*pitch + (1 - weight)*(pitch + 100*(notes[i-1].pitch - note.pitch))
+            pitch = pitch + (1 - weight)*100*(notes[i-1].pitch - note.pitch)
         yield first, pitch, np.where(loudness <= quiet, floor_db, loudness)
