@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sr', 'hop', 'floor_db', 'playing_ranges', 'runs', 'note_hz', 'note_name', 'playing_range', 'a_weighting',
            'a_weighting_power', 'part_stem', 'whole_file', 'tone', 'framed', 'rechunk', 'listen', 'show_spec',
-           'one_thread']
+           'one_thread', 'usable_threads']
 
 # %% ../nbs/core.ipynb #096c6c33
 import errno, math, os, re, shutil, stat, sys, tempfile, threading
@@ -295,3 +295,7 @@ def one_thread():
         with _lock:
             before = _before.pop()
             torch.set_num_threads(before if depth == 1 else 1)
+
+def usable_threads() -> int:
+    "Ask how many threads there are outside `one_thread`: work that comes in large parts may still be shared among so many."
+    with _lock: return _before[0] if _before else torch.get_num_threads()

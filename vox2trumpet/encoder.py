@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator, NamedTuple
 from torch import Tensor
 from .options import Option, require
-from .core import a_weighting, floor_db, framed, hop, one_thread, rechunk, sr
+from .core import a_weighting, floor_db, framed, hop, one_thread, rechunk, sr, usable_threads
 from .audio import open_audio, read_blocks, resample_blocks
 from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crepe_window, first_cent
 from .hum import dehum
@@ -284,7 +284,7 @@ def _map_threads(
     parts: list, # of Tensors
 ) -> Iterator: # `f` of each part, in order
     "Map over parts on as many threads as PyTorch may use."
-    n = torch.get_num_threads()
+    n = usable_threads()
     if n == 1 or len(parts) < 2: yield from map(f, parts); return
     with one_thread(), ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(f, parts)
