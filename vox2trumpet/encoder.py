@@ -137,8 +137,8 @@ def hear_low(
     power: Tensor,         # `power_spectrum` of the windows, (frames, 1025)
     repeats: Tensor,       # their `autocorrelation`, (frames, 500)
     undecided: float=.5,   # CREPE's probability, below which autocorrelation is asked
-    clear: float=.4,       # by how much a window must be more like itself after a period than at any moment before
-    alike: float=.85,      # how alike it must be
+    clear: float=.4,       # by how much the match at one period must exceed that at any shorter shift
+    alike: float=.85,      # how good the match at one period must be
 ) -> Tensor: # probabilities, (frames, 360)
     "Believe in a low note that repeats itself where CREPE believes in nothing."
     lags = torch.from_numpy(crepe_sr/bin_hz[low_bins]).round().long()

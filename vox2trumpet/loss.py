@@ -69,7 +69,7 @@ class MultiResolutionSTFTLoss(nn.Module):
         return self.each(y, target).mean()
 
     def extra_repr(self):
-        return f'{self.fft_sizes}, mag_loss_weight={self.mag_loss_weight}, eps={self.eps}'
+        return f'{self.fft_sizes}, mag_loss_weight={self.mag_loss_weight}, eps={self.eps:g}'
 
 # %% ../nbs/03_loss.ipynb #36eb290f
 def loss_at(

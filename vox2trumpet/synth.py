@@ -198,7 +198,7 @@ def filtered_noise_stft(
     hop: int=hop,   # samples per frame
     n_fft: int=512, # samples per window
 ) -> Tensor: # sound, (batch, frames*hop)
-    "Filter noise by drawing the gains over its spectrogram."
+    "Filter noise by multiplying its spectrogram by the gains."
     window = torch.hann_window(n_fft, device=mags.device, dtype=mags.dtype)
     X = torch.stft(white, n_fft, hop, window=window, return_complex=True) # (batch, bins, frames + 1)
     G = F.interpolate(torch.cat([mags, mags[:, -1:]], 1), n_fft//2 + 1, mode='linear', align_corners=True)
