@@ -258,6 +258,7 @@ def _go_on_twice(peaks, step, swing): # of each window: bool (peaks,)
 
 def follow_lines(
     db: np.ndarray,   # level of each bin, (windows, bins)
+    peaks: list,      # of each window, from `spectral_peaks`
     step: float=.004, # part of its frequency by which a line may move from one window to the next
     swing: float=4.,  # dB by which a peak may differ from its line
     lost: int=5,      # windows in which a line may be missing though nothing hides it
@@ -265,7 +266,6 @@ def follow_lines(
     least: int=4,     # windows in which it must be seen
 ) -> list[SteadyLine]:
     "Follow the peaks of the spectrum from window to window."
-    peaks = spectral_peaks(db)
     lines, ended, first = _Followed(), [], _go_on_twice(peaks, step, swing)
     for t, ((bins, level), begins) in enumerate(zip(peaks, first)):
         if not len(lines.db) and not begins.any(): continue
@@ -333,7 +333,7 @@ def _beside(lines, pieces, alone, least): # lines of a machine, all there are, i
     return [piece for piece in others if any(_alike(piece, line) for line in heard)]
 
 def _join(lines, db): # lines; level of each bin → lines
-    "Join the pieces of lines that go on under something louder, and extend them by two windows at both ends."
+    "Join the pieces of lines that go on under something louder."
     out = []
     for piece in sorted(lines, key=lambda line: line.at[0]):
         early = [i for i, line in enumerate(out) if _goes_on_as(line, piece)]
@@ -342,8 +342,25 @@ def _join(lines, db): # lines; level of each bin → lines
             whole = SteadyLine(*map(np.concatenate, zip(out[i], piece)))
             if _goes_on(whole, db): piece = out.pop(i) and whole
         out.append(piece)
-    ends = [(max(0, line.at[0] - 2), min(len(db) - 1, line.at[-1] + 2)) for line in out]
-    return [SteadyLine(np.r_[a, line.at, b], *(np.r_[v[0], v, v[-1]] for v in line[1:])) for line, (a, b) in zip(out, ends)]
+    return out
+
+def _extend(line, n): # a line, windows in all → the line, two windows longer at both ends
+    a, b = max(0, line.at[0] - 2), min(n - 1, line.at[-1] + 2)
+    return SteadyLine(np.r_[a, line.at, b], *(np.r_[v[0], v, v[-1]] for v in line[1:]))
+
+def _alone(lines, peaks, power, quiet, noisy): # lines, peaks of each window, power of the whole sound → bool, (windows,)
+    "Mark the windows that hold these lines, perhaps with noise, and nothing else."
+    if not lines: return np.zeros(len(power), bool)
+    above, there, strongest = _above_lines(power, lines), [[] for _ in power], max(np.median(line.db) for line in lines)
+    for line in lines:
+        for t, at, _ in zip(*line.everywhere()): there[t].append(at)
+    def others(t): # peaks that stand out
+        bins, db = peaks[t]
+        away = np.abs(bins[db > strongest - 15][:, None] - there[t])
+        return (away.min(1) > 2).sum() if away.size else away.shape[0]
+    calm = (above < noisy) & (power < 2*np.percentile(power, 10))
+    calm[calm] = [others(t) <= 1 for t in np.flatnonzero(calm)] # noise may have one by chance
+    return (above < quiet) | calm
 
 
 # %% ../nbs/01a_hum.ipynb #a7b1f8c0
@@ -373,6 +390,7 @@ def find_machine(
     x: np.ndarray,       # (samples,), some seconds
     sr: int=sr,          # samples/s
     quiet: float=3.,     # dB of the whole sound over the lines, at most, while they are alone
+    noisy: float=15.,    # the same if the rest is noise
     loud: float=10.,     # dB over the lines, at least, while somebody sings
     least: int=6,        # windows of either, at least
     seen: int=24,        # windows in which a line is seen, at least; not for its other pieces
@@ -384,21 +402,22 @@ def find_machine(
     bins = _weighted_power(X, sr)
     power, db = bins.sum(1), 10*np.log10(bins + 1e-16)
     enough = 10*np.log10(np.percentile(power, 90) + 1e-16) - faintest
-    pieces = [line for line in follow_lines(db) if np.median(line.db) > enough and _goes_on(line, db)]
+    peaks = spectral_peaks(db)
+    pieces = _join([line for line in follow_lines(db, peaks) if np.median(line.db) > enough and _goes_on(line, db)], db)
     lines = [line for line in pieces if len(line.at) >= seen]
-    above = _above_lines(power, lines)
-    lines = [line for line in lines if (above[line.at] < quiet).sum() >= least]
+    above, alone = _above_lines(power, lines), _alone(lines, peaks, power, quiet, noisy)
+    lines = [line for line in lines if alone[line.at].sum() >= least]
+    sings = (above > loud) & (power > 4*np.percentile(power, 10)) # louder than the noise, too
     def overlaid(line):
-        over = above[line.at[0]:line.at[-1] + 1] > loud
+        over = sings[line.at[0]:line.at[-1] + 1]
         return over.sum() >= max(least, len(over)//20)
     long = [line for line in lines if np.ptp(line.at) >= span]
     proven = [line for line in long if overlaid(line)]
     lines = [line for line in lines if any(_alike(line, p) for p in proven)] if proven else long
-    if (_above_lines(power, lines) < quiet).sum() < least: return None # other lines, a note's, were needed
-    if proven:
-        lines = lines + _beside(lines, pieces, _above_lines(power, lines) < quiet, least)
-        lines = _with_rest(lines, pieces)
-    return machine_of(_join(lines, db), power, bool(proven), sr)
+    alone = _alone(lines, peaks, power, quiet, noisy)
+    if alone.sum() < least: return None # other lines, a note's, were needed
+    if proven: lines = _with_rest(lines + _beside(lines, pieces, alone, least), pieces)
+    return machine_of([_extend(line, len(db)) for line in _join(lines, db)], power, bool(proven), sr)
 
 # %% ../nbs/01a_hum.ipynb #ea2183f3
 def machine_sound(
