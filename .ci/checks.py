@@ -11,6 +11,7 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 env = {'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}', 'OMP_NUM_THREADS': '1',
+       'PYTHONDONTWRITEBYTECODE': '', # packages are installed uncompiled: the first process that imports one compiles it for the rest
        'WANDB_MODE': 'offline', 'VOX2TRUMPET_BRIEF': '1', 'GRADIO_ANALYTICS_ENABLED': 'False', 'MPLBACKEND': 'agg'}
 results, skipped = [], []
 end = time.time() + 80*60 # when all must be over: a busy machine is slow, it does not fail
