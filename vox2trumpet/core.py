@@ -297,5 +297,5 @@ def one_thread():
             torch.set_num_threads(before if depth == 1 else 1)
 
 def usable_threads() -> int:
-    "Ask how many threads there are outside `one_thread`: work that comes in large parts may still be shared among so many."
+    "Return how many threads PyTorch may use outside `one_thread`, for work that comes in large parts."
     with _lock: return _before[0] if _before else torch.get_num_threads()

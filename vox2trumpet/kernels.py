@@ -356,7 +356,7 @@ def gru_parallel(
     from_input: Callable, # u → x_r, x_z, x_n
     to_gates: Callable,   # h → a_r, a_z, a_n
     rows: int=4,          # parts played at once
-    block: int=50,        # frames between two looks whether a row agrees
+    block: int=50,        # frames after which we check whether a row agrees
     near: float=1e-6,     # largest difference of memories that agree
 ) -> Tensor: # memory after each frame, (frames, H)
     "Run a GRU over one long piece, as rows side by side; the same as `gru_forward`."
