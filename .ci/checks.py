@@ -1,10 +1,11 @@
 """Every check of the project; run by `make test` and `.ci/run`.
 
 Exported package and notebooks agree, README agrees with the index, the documentation holds together, every cell of every
-notebook runs (then the slow ones), and a wheel works outside the checkout, each extra alone. Prints a line a check; the last
-line counts them. A check that cannot be tried here (no npm, say) exits with 77 and is counted as skipped.
+notebook runs, the fast ones need no slow one, and a wheel works outside the checkout, each extra alone. Prints a line a check;
+the last line counts them. A check that cannot be tried here (no npm, say) exits with 77 and is counted as skipped.
+SLOW=0 leaves the slow cells out.
 """
-import atexit, os, shutil, signal, subprocess, sys, tempfile, time, venv
+import ast, atexit, dis, json, os, re, shutil, signal, subprocess, sys, tempfile, time, venv
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context, set_start_method
 from pathlib import Path
@@ -85,10 +86,57 @@ def notebook(name, flags=''):
     report(f'{name}{", slow cells too"*bool(flags)}', start, 124 if late else process.exitcode, out + '\nits time was up'*late,
            f'nbdev_test --path {path} --n_workers 0 --do_print' + f' --flags {flags}'*bool(flags))
 
+# A notebook that has slow cells runs once, with them. That its fast cells also run without them can be read off their names.
+
+def bindings(code):
+    "Names that code, or a function in it, looks up before it gives them a value, and those that it gives one."
+    given, used = set(), set()
+    for o in dis.get_instructions(code):
+        if o.opname in ('STORE_NAME', 'STORE_GLOBAL'): given.add(o.argval)
+        if o.opname in ('LOAD_NAME', 'LOAD_GLOBAL') and o.argval not in given: used.add(o.argval)
+    for inner in code.co_consts:
+        if hasattr(inner, 'co_code'): used |= bindings(inner)[0] - given
+    return used, given
+
+def leaning(cells):
+    "Names, also of files, that fast cells take from slow ones. A cell is a pair: slow or not, source."
+    fast, slow, missing, found = set(), set(), set(), set()
+    for is_slow, source in cells:
+        source = re.sub(r'(?m)^(\s*)[%!].*', r'\1pass', source) # no Python
+        used, given = bindings(compile(source, 'cell', 'exec', ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+        files = set(re.findall(r"'([\w -]+\.\w+)'", source))
+        if is_slow:
+            found |= given & missing # a fast cell's function waits for it
+            slow |= given | files - fast
+        else:
+            found |= slow & (used | files)
+            missing |= used - fast
+            slow -= given
+            fast |= given | files
+    return found
+
+def fast_cells_stand_alone():
+    "Check that no fast cell needs a slow one."
+    start, slow, fast = time.time(), True, False
+    for cells, taken in (([(slow, 'x = 1'), (fast, 'y = x')], 'x'), ([(slow, 'import os'), (fast, 'def f(): return [os.sep for _ in y]')], 'os'),
+                         ([(fast, 'x = 1'), (slow, 'x = 2'), (fast, 'print(x)')], 'x'), ([(fast, 'def f(): return x'), (slow, 'x = 1'), (fast, 'f()')], 'x'),
+                         ([(slow, "save('a.wav')"), (fast, "load('a.wav')")], 'a.wav'), ([(slow, 'await x()'), (fast, '%time x'), (fast, 'x = 2; x')], None),
+                         ([(fast, 'x = 1'), (slow, 'y = x'), (fast, 'y = 2'), (fast, 'def f(x): return x + y')], None)):
+        assert leaning(cells) == {taken} - {None}, cells
+    said = []
+    for path in sorted((root/'nbs').glob('*.ipynb')):
+        sources = [''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
+        found = leaning([(bool(re.search('(?m)^#\\| *slow', o)), o) for o in sources if not re.search('(?m)^#\\| *eval: *false', o)])
+        if found: said.append(f'{path.name}: a fast cell takes {", ".join(sorted(found))} from a slow one')
+    report('fast cells need no slow ones', start, len(said), '\n'.join(said), 'leaning(…)')
+
+longest = '06c 06a 08 06l 07_ 10_ 06d 04c 05e 09 05d 06b 06j 01d 05_ 01b 06_'.split() # as measured: they begin first, so that none is left over at the end
+
 def notebooks():
-    "The notebooks, and how many slow cells each has, most first."
-    cells = {nb.name: nb.read_text(encoding='utf-8').count('"#| slow') for nb in sorted((root/'nbs').glob('*.ipynb'))}
-    return dict(sorted(cells.items(), key=lambda item: -item[1]))
+    "The notebooks in the order in which they begin, and the flags of each."
+    names = {nb.name: 'slow' if with_slow_cells and '"#| slow' in nb.read_text(encoding='utf-8') else '' for nb in (root/'nbs').glob('*.ipynb')}
+    place = lambda item: next((i for i, o in enumerate(longest) if item[0].startswith(o)), len(longest))
+    return sorted(names.items(), key=lambda item: (place(item), not item[1], item[0]))
 
 # ---- documentation
 
@@ -167,12 +215,12 @@ def main():
     check('README.md is the text of index.ipynb', f'"{sys.executable}" .ci/readme.py', 'git diff --exit-code -- README.md')
     check('requirements.txt is that of settings.ini', f'"{sys.executable}" .ci/requirements.py', 'git diff --exit-code -- requirements.txt')
     check('the live engine is what its sources give', f'"{sys.executable}" .ci/engine.py --check')
+    fast_cells_stand_alone()
     check('installed packages agree', f'"{sys.executable}" -m pip check')
     with ThreadPoolExecutor((os.cpu_count() or 2) + 1) as pool: # one more than there are cores: some wait for a browser or a disk
         jobs = [pool.submit(wheel), pool.submit(docs)]
         check('librosa has compiled its functions', f'"{sys.executable}" -c "{compile_librosa}"') # two processes doing it at once spoil numba's cache
-        if with_slow_cells: jobs += [pool.submit(notebook, name, 'slow') for name, slow in notebooks().items() if slow]
-        jobs += [pool.submit(notebook, name) for name in notebooks()]
+        jobs += [pool.submit(notebook, name, flags) for name, flags in notebooks()]
     for job in jobs: job.result()
     check('the tests leave no file behind', 'test -z "$(git status --porcelain)" || { git status --short; exit 1; }')
     if skipped: print(f'not tried here: {"; ".join(skipped)}')
