@@ -103,7 +103,7 @@ def _fault_in_writing(e, part):
     "Return the reason if an error is about a temporary file, or about the disk it lies on."
     if isinstance(e, OSError) and e.strerror:
         if str(e.filename) == str(part) or e.filename is None and e.errno in _disk_errors: return _reason(e)
-    return str(e).replace(str(part), 'the file') if part.name in str(e) else None
+    return str(e).removeprefix(f'cannot write {shown(part)}: ').replace(str(part), 'the file') if part.name in str(e) else None
 
 # %% ../nbs/core.ipynb #a476d58b
 _part_name = re.compile(r'\..*\.\d+-[0-9a-f]{6}\.part(\..*)?')

@@ -354,7 +354,8 @@ def export_torchscript(
 ):
     "Write a program as TorchScript."
     about = json.dumps(about_program(program))
-    torch.jit.save(traced(program), str(path), _extra_files={'vox2trumpet': about})
+    with open(path, 'wb') as file: # given a name, PyTorch would end the process on a full disk
+        torch.jit.save(traced(program), file, _extra_files={'vox2trumpet': about})
 
 # %% ../nbs/06m_programs.ipynb #417b7449
 def export_onnx(
@@ -400,7 +401,7 @@ def export_nn(
     checkpoint: str|Path|None=None, # a trained model; the bundled trumpet if None
 ):
     "Write the live trumpet for nn~."
-    with scripting(): torch.jit.save(scripted(NNTilde(live_chain(checkpoint))), str(path))
+    with scripting(), open(path, 'wb') as file: torch.jit.save(scripted(NNTilde(live_chain(checkpoint))), file)
 
 def export_neutone(
     path: str|Path, # to be written, .nm
