@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PackedNumbers', 'filter_rows', 'value_between', 'log2', 'PitchTracker', 'comb_matrix', 'Heard', 'VoiceGate',
-           'LiveMapping', 'white_samples', 'scrambled', 'LiveSynth', 'LiveChain', 'scripting', 'scripted',
+           'LiveMapping', 'white_samples', 'scrambled', 'LiveTop', 'LiveSynth', 'LiveChain', 'scripting', 'scripted',
            'difference_db']
 
 # %% ../nbs/06n_chain.ipynb #a4125d3f
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing import List, Tuple
 from .live import read_card
+from .top import band_areas
 
 # %% ../nbs/06n_chain.ipynb #c2414337
 class PackedNumbers:
@@ -23,7 +24,7 @@ class PackedNumbers:
         packed: bytes, # from `pack_engine`
     ):
         sizes = np.frombuffer(packed[:64], '<i4').tolist()
-        _, _, tables, halves, self.hidden, self.layers, self.partials, self.bands, self.styles, self.style, *_ = sizes
+        _, _, tables, halves, self.hidden, self.layers, self.partials, self.bands, self.styles, self.style, self.room, self.top, *_ = sizes
         at = 64 + 4*32
         self.reals = np.frombuffer(packed[64:at], '<f4').astype(float).tolist() # see `engine_numbers`
         self.tables = torch.from_numpy(np.frombuffer(packed[at:at+4*tables], '<f4').copy()) # see `engine_tables`
@@ -308,13 +309,12 @@ class LiveMapping(nn.Module):
 def white_samples(
     first: int, # number of the first sample
     n: int,
+    seed: int=0,
 ) -> Tensor: # (n,)
-    "Make the noise of `synth.white_noise`, of seed 0, in 64-bit integers."
-    key = torch.zeros(1, dtype=torch.int64)
-    for x in [torch.arange(first, first + n)]:
-        x = scrambled(scrambled(x & 0xffffffff) ^ scrambled(key))
-        key = x - ((x >> 31) << 32)
-    return key.float()*(3**.5/2**31)
+    "Make the noise of `synth.white_noise` in 64-bit integers."
+    key = scrambled(torch.full((1,), seed, dtype=torch.int64))
+    x = scrambled(scrambled(torch.arange(first, first + n) & 0xffffffff) ^ key)
+    return (x - ((x >> 31) << 32)).float()*(3**.5/2**31)
 
 def scrambled(x: Tensor) -> Tensor:
     x = x ^ (x >> 16)
@@ -322,6 +322,74 @@ def scrambled(x: Tensor) -> Tensor:
     x = x ^ (x >> 15)
     x = (x*0x846ca68b) & 0xffffffff
     return x ^ (x >> 16)
+
+# %% ../nbs/06n_chain.ipynb #b3acb900
+class LiveTop(nn.Module):
+    "Chooses partials above 8 kHz and plays the noise there."
+    def __init__(self, numbers: PackedNumbers):
+        super().__init__()
+        n, self.known, self.floor, self.bands = 9 + 3*numbers.styles, numbers.top > 0, numbers.reals[17], numbers.bands
+        for name in ('tone', 'air'):
+            for part, shape in (('weight', (n, 16)), ('bias', (16,))):
+                w = numbers.take(*shape) if self.known else torch.zeros(shape)
+                self.register_buffer(f'{name}_{part}', w[..., :10].contiguous())
+        edges = torch.tensor(numbers.reals[18:29])
+        self.end = numbers.reals[28]
+        self.register_buffer('middles', (edges[1:] + edges[:-1])/2)
+        self.register_buffer('low_centres', torch.tensor(numbers.reals[29:32]))
+        self.register_buffer('areas', torch.tensor(band_areas))
+        self.reset(16000.)
+
+    def reset(self, rate: float): # of the host, samples/s
+        self.rate, self.on = rate, self.known and rate > 16000
+        self.limit, self.taps = min(self.end if self.on else 8000., rate/2), 128
+        while self.taps < 1024 and self.taps*200 < rate: self.taps *= 2 # 5 ms or more
+        self.before, self.filter = torch.zeros(self.taps), torch.zeros(self.taps)
+
+    def density_at(self, density: Tensor, f: Tensor) -> Tensor: # dB per Hz, (10,); Hz, (n,) → (n,)
+        slope = density.diff()/self.middles.diff()
+        f = torch.minimum(torch.maximum(f, self.middles[0]), self.middles[-1])
+        i = (f[:, None] > self.middles[1:-1]).sum(1)
+        return density[i] + slope[i]*(f - self.middles[i])
+
+    def densities(self, f0: float, loudness: float, p: Tensor, s: Tensor, style: Tensor) -> Tuple[Tensor, Tensor]: # dB per Hz
+        f = f0*torch.arange(1., len(p) + 1)
+        near = (1 - (f[:, None] - self.low_centres).abs()/1000).clamp(min=0.)
+        tone = 10*((.5*p.square()[:, None]*near).sum(0)/self.areas + 1e-20).log10() - loudness
+        step = 8000/(self.bands - 1)
+        a, b, c = int(4000/step + .5), int(6000/step + .5), int(7900/step + .5)
+        air = 10*(torch.stack([s[a:b].square().mean(), s[b:c].square().mean()])/8000 + 1e-20).log10() - loudness
+        octaves = min(max(log2(max(f0, 1.)/440), -1.6), 1.6)
+        level, soft = min(max(loudness/20 + 1, -2.), .8), min(max(-1.3 - loudness/20, 0.), 2.)
+        both = torch.tensor([soft, octaves, level, octaves**2, octaves*level, level**2])
+        both = torch.cat([both, style, style*level, style*soft])
+        known, hiss = (tone.clamp(-140., -40.) + 80)/20, (air.clamp(-120., -74.) + 80)/20
+        tone = torch.cat([tone[2:] + 6, torch.cat([known, both]) @ self.tone_weight + self.tone_bias])
+        air = torch.cat([hiss, known[2:], both]) @ self.air_weight + self.air_bias
+        return tone.cummin(0)[0][1:], air.cummin(0)[0]
+
+    def forward(self,
+        f0: float,       # Hz
+        loudness: float, # dB
+        p: Tensor,       # amplitudes below 8 kHz, (partials,)
+        s: Tensor,       # magnitudes of the noise, (bands,)
+        style: Tensor,   # (styles,)
+        f: Tensor,       # Hz, of all partials that may be drawn
+    ) -> Tensor: # amplitudes from 8 kHz on
+        self.before, self.filter = self.filter, torch.zeros(self.taps)
+        if loudness <= self.floor: return torch.zeros_like(f)
+        tone, air = self.densities(f0, loudness, p, s, style)
+        grid = torch.arange(self.taps//2 + 1)*(self.rate/self.taps)
+        gain = 10**((self.density_at(air, grid) + (loudness + 10*math.log10(self.rate/2)))/20)
+        h = torch.fft.irfft(gain*((grid >= 8000) & (grid < self.limit)), self.taps).roll(self.taps//2)
+        self.filter = h*torch.hann_window(self.taps)
+        return 10**((self.density_at(tone, f) + (loudness + 10*math.log10(2*f0)))/20)*((f >= 8000) & (f < self.limit))
+
+    def noise(self, n: int, first: int) -> Tensor: # (n,), from this sample on
+        if float(self.before.abs().max() + self.filter.abs().max()) == 0: return torch.zeros(n)
+        white, taps = white_samples(first - self.taps, n + self.taps - 1, 1), torch.stack([self.before, self.filter])
+        y = F.conv1d(white[None, None], taps[:, None])[0]
+        return y[0] + (y[1] - y[0])*(torch.arange(n)*(100/self.rate)).clamp(max=1.)
 
 # %% ../nbs/06n_chain.ipynb #f53cded4
 class LiveSynth(nn.Module):
@@ -342,7 +410,9 @@ class LiveSynth(nn.Module):
         self.requires_grad_(False)
         self.register_buffer('a_weighting', numbers.tables[386:386+4097].clone()) # up to 8 kHz
         self.register_buffer('M', numbers.tables[386+4097:].reshape(B, B).clone())
-        self.register_buffer('k', torch.arange(1., K + 1))
+        self.register_buffer('k', torch.arange(1., 201.)) # up to 20 kHz for notes from 100 Hz on
+        numbers.take(max(1, S), numbers.room) # hosts have rooms of their own
+        self.above = LiveTop(numbers)
         n, t, b = 2*max(1, B - 1), torch.arange(2 - B, max(2 - B, B - 1), dtype=torch.float64), torch.arange(B)[:, None]
         taps = torch.cos(2*math.pi*b*t/n)*torch.cos(math.pi*t/n).square()/n
         self.register_buffer('band_taps', (taps*torch.where((b > 0) & (b < B - 1), 2., 1.)).float())
@@ -353,7 +423,10 @@ class LiveSynth(nn.Module):
         self.spread = max(1., 1/self.ratio)
         self.rows = filter_rows(self.spread)
         self.memory = torch.zeros(self.layers, 1, self.hidden)
-        self.amplitudes, self.was_f0, self.f0, self.phase = torch.zeros(self.partials), 440., 440., 0.
+        self.above.reset(rate)
+        self.limit = self.above.limit # Hz, where partials end
+        self.drawn = max(self.partials, int(self.limit/100)) if self.above.on else self.partials
+        self.amplitudes, self.was_f0, self.f0, self.phase = torch.zeros(self.drawn), 440., 440., 0.
         self.noise, self.made, self.ringing = torch.zeros(1024), 0, torch.zeros(2*self.bands)
 
     def choose(self, f0: float, loudness: float) -> Tuple[Tensor, Tensor]: # amplitudes, magnitudes
@@ -361,7 +434,7 @@ class LiveSynth(nn.Module):
         x[0, 0, 0], x[0, 0, 1] = log2(max(f0, 1.)/440), loudness/20 + 2
         if self.styles > 0: x[0, 0, 2 + self.style] = 1.
         h, self.memory = self.gru(x, self.memory)
-        out, f = self.out(torch.cat([h, x[..., 2:]], -1))[0, 0], self.k*f0
+        out, f = self.out(torch.cat([h, x[..., 2:]], -1))[0, 0], self.k[:self.partials]*f0
         p = out[:self.partials].masked_fill(f >= 8000, -1e9).softmax(-1)*(f < 8000)
         s = out[self.partials:].sigmoid()
         at = (f*(4096/8000)).clamp(0., 4095.999)
@@ -369,11 +442,15 @@ class LiveSynth(nn.Module):
         w = self.a_weighting[i] + (at - i)*(self.a_weighting[i + 1] - self.a_weighting[i])
         power = .5*float((p.square()*w).double().sum()) + float(((s @ self.M)*s).double().sum())
         gain = 10**(loudness/20)/math.sqrt(power + 1e-12) if loudness > self.floor else 0.
-        return p*gain, s*gain
+        p, s = F.pad(p*gain, (0, self.drawn - self.partials)), s*gain
+        if self.above.on: p = p + self.above(f0, loudness, p[:self.partials], s, x[0, 0, 2:], self.k[:self.drawn]*f0)
+        return p, s
 
     def tone(self, was: Tensor, n: Tensor) -> Tensor: # amplitudes of the frame before; 1, 2, … → sound
-        length, limit = self.rate/100, min(8000., self.rate/2)
-        audible = min(self.partials, int(math.ceil(limit/max(self.was_f0, self.f0, 1.))) - 1)
+        length = self.rate/100
+        audible = min(self.drawn, int(math.ceil(self.limit/max(self.was_f0, self.f0, 1.))) - 1)
+        heard = (torch.maximum(was, self.amplitudes)[:audible] >= 1e-6).nonzero()
+        audible = int(heard[-1]) + 1 if len(heard) > 0 else 0
         slope = (self.f0 - self.was_f0)/self.rate/length
         angle = self.k[:audible, None].double()*(self.phase + n*(self.was_f0/self.rate) + slope/2*n*(n - 1))
         share = ((n - 1)/length).clamp(max=1.).float()
@@ -404,6 +481,7 @@ class LiveSynth(nn.Module):
         self.f0 = f0
         n = torch.arange(1, int(self.rate/100) + 3, dtype=torch.float64)
         y = torch.zeros(len(n)) if silent and loudness <= self.floor else self.tone(was, n)
+        if self.above.on: y = y + self.above.noise(len(n), arrived)
         return y + self.hiss(magnitudes, n, arrived) if self.bands > 1 else y
 
 # %% ../nbs/06n_chain.ipynb #88c16ccf

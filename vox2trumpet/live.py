@@ -51,8 +51,10 @@ def decoder_tensors(
         for name in ('weight_ih', 'bias_ih', 'weight_hh', 'bias_hh'):
             w = getattr(gru, f'{name}_l{layer}').detach()
             weights.append((w.T if w.ndim == 2 else w).numpy())
-    weights += [pad_columns(out.weight.detach().T), pad_columns(out.bias.detach())]
-    return weights + ([model.room.detach().numpy()] if 'room' in model.config else [])
+    maps = [model.top.tone, model.top.noise] if model.config.get('top') else []
+    def padded(linear): return [pad_columns(linear.weight.detach().T), pad_columns(linear.bias.detach())]
+    room = [model.room.detach().numpy()] if 'room' in model.config else []
+    return weights + padded(out) + room + [w for linear in maps for w in padded(linear)]
 
 # %% ../nbs/06d_live.ipynb #17e5d7f9
 def level_weights(
@@ -84,12 +86,14 @@ def engine_numbers(
     from vox2trumpet.encoder import comb_kernels, log_evidence, periodicity_fit
     from vox2trumpet.kernels import cents_per_bin, first_cent
     from vox2trumpet.mapping import instrument_range, stats_percentile
+    from vox2trumpet.top import low_centres, top_edges
     def default(f, name): return signature(f).parameters[name].default
     comb = 40., default(comb_kernels, 'fmax')
     evidence = default(log_evidence, 'eps'), default(log_evidence, 'weight')
     home = np.log2(instrument_range(model.stats))
     loudness = [stats_percentile(model.stats, 'loudness', p) for p in (10, 50, 90, 99)]
     numbers = [first_cent, cents_per_bin, *evidence, *comb, *periodicity_fit['tiny'], *live_range, *home, *loudness, floor_db]
+    if model.config.get('top'): numbers += [*top_edges, *low_centres]
     return np.array(numbers + [0]*(32 - len(numbers)), '<f4')
 
 # %% ../nbs/06d_live.ipynb #5c090045
@@ -100,6 +104,7 @@ def pack_engine(
     from vox2trumpet.checkpoint import load_model
     from vox2trumpet.core import note_name
     from vox2trumpet.mapping import keys, scale_notes
+    from vox2trumpet.top import top_edges
     model = load_model(checkpoint)
     c = model.config
     if c['decoder'] != 'gru' or (c['sr'], c['hop']) != (16_000, 160) or c['hidden'] > 512 or c['hidden'] % 16 or c['layers'] > 3:
@@ -113,7 +118,7 @@ def pack_engine(
     card = json.dumps(dict(styles=styles, name=(model.card or {}).get('name'), keys=masks, notes=notes)).encode()
     body = numbers.tobytes() + tables.tobytes() + halves.tobytes() + card
     sizes = [0x32763276, 64 + len(body), len(tables), len(halves), c['hidden'], c['layers'], c['n_harmonics'], c['n_bands'],
-             len(styles), styles.index(c['style']) if styles else 0, c.get('room', 0)]
+             len(styles), styles.index(c['style']) if styles else 0, c.get('room', 0), (len(top_edges) - 1)*bool(c.get('top'))]
     return np.array(sizes + [0]*(16 - len(sizes)), '<i4').tobytes() + body
 
 def read_card(

@@ -148,6 +148,7 @@ static void affine(const float* x, const float* w, const float* b, int K, int co
 
 static const int file_most = 12 << 20, arena_most = 6 << 20, hidden_most = 512, layers_most = 3;
 static const int partials_most = 128, bands_most = 129, styles_most = 64, room_most = 16384;
+static const int drawn_most = 200, top_bands = 10; // partials from 100 Hz to 20 kHz; bands above 8 kHz
 alignas(16) static unsigned char file[file_most]; // written by the host
 alignas(16) static float arena[arena_most];       // weights as float32
 static int used;
@@ -168,10 +169,10 @@ static float half(u16 h) {
 
 // the file: whole numbers, real numbers, tables in float32, tensors in half precision, JSON for the host
 enum { magic = 0x32763276 };
-struct Sizes { int magic, bytes, reals, halves, hidden, layers, partials, bands, styles, style, room, spare[5]; };
+struct Sizes { int magic, bytes, reals, halves, hidden, layers, partials, bands, styles, style, room, top, spare[4]; };
 struct Reals { // written by `export_engine`, from the package's own constants
     float first_cent, cents_per_bin, eps, comb_weight, comb_low, comb_high, fit_a, fit_b, fit_c, low, high;
-    float range_low, range_high, loud10, loud50, loud90, loud99, floor_db, spare[14];
+    float range_low, range_high, loud10, loud50, loud90, loud99, floor_db, top_edges[top_bands + 1], low_centres[3];
 };
 static Sizes sizes;
 static Reals reals;
@@ -181,7 +182,7 @@ static Layer convolution[6] = {{512, 4, 256, 128}, {64, 128, 128, 16}, {64, 16, 
                                {64, 16, 32, 16}, {64, 16, 16, 32}, {64, 32, 8, 64}};
 struct Gru { const float *wi, *bi, *wh, *bh; };
 static Gru gru[layers_most];
-static const float *classifier_w, *classifier_b, *out_w, *out_b, *room_weights;
+static const float *classifier_w, *classifier_b, *out_w, *out_b, *room_weights, *tone_w, *tone_b, *air_w, *air_b;
 static const float *level_weight, *level_weight_short, *partial_weight, *noise_power; // tables: 257, 129, 4097, bands x bands
 static const u16* next_half;
 
@@ -459,7 +460,10 @@ static void hear() { // 160 new samples are in `recent`
 static int hidden, partials, bands, styles, style, room_on;
 static float memory[layers_most][hidden_most], gate_in[3*hidden_most], gate_hidden[3*hidden_most];
 static float told[2 + styles_most + 16], network_out[256], state_and_style[hidden_most + styles_most + 16];
-static float amplitudes[partials_most], magnitudes[bands_most]; // of this frame
+static float amplitudes[drawn_most], magnitudes[bands_most]; // of this frame
+static int drawn;     // partials, those above 8 kHz included
+static double limit;  // Hz, where they end
+static bool has_top;  // something is played above 8 kHz
 static float room_power[fft_most/2 + 1];                        // of the room, by frequency up to 8 kHz
 
 static void remember(int layer, const float* x, int inputs) { // one step of a GRU
@@ -479,6 +483,56 @@ static double partial_power(double f) { // A-weighting of a partial, as a ratio 
     int i = int(at);
     double w = partial_weight[i] + (at - i)*(partial_weight[i + 1] - partial_weight[i]);
     return room_on ? w*room_power[within(int(f*(fft_most/16000.) + .5), 0, fft_most/2)] : w;
+}
+
+// above 8 kHz, where the network plays nothing, the spectrum just below tells how much tone and noise there is (02e_top)
+static float top_in[9 + 3*styles_most], tone_density[16], air_density[16]; // dB per Hz
+static bool air_sounds;
+
+static double top_centre(int band) { return .5*(reals.top_edges[band] + reals.top_edges[band + 1]); }
+static double density_at(const float* density, double f) { // between the centres of the bands
+    int i = 0;
+    while (i < top_bands - 2 && f > top_centre(i + 1)) i++;
+    double share = (f - top_centre(i))/(top_centre(i + 1) - top_centre(i));
+    return density[i] + (density[i + 1] - density[i])*within(share, 0., 1.);
+}
+static void fall(float* density, double highest) { // no band is above the one below it
+    for (int b = 0; b < top_bands; b++) density[b] = highest = least(highest, double(density[b]));
+}
+static double mean_square(const float* x, int from, int to) {
+    double sum = 0;
+    for (int i = from; i < to; i++) sum += double(x[i])*x[i];
+    return sum/(to - from);
+}
+static void decide_above(float f0, float loudness) { // Hz, dB → amplitudes from 8 kHz on, air_density
+    static const double areas[] = {1000, 1000, 875}; // Hz, of the triangles around `low_centres`, which end at 8 kHz
+    double tone[3] = {}, step = 8000./(bands - 1);
+    for (int k = 0; k < partials; k++) for (int b = 0; b < 3; b++)
+        tone[b] += .5*amplitudes[k]*amplitudes[k]*most(0., 1 - __builtin_fabs(f0*(k + 1) - reals.low_centres[b])/1000);
+    for (int b = 0; b < 3; b++) tone[b] = to_db(tone[b]/areas[b] + 1e-20) - loudness;
+    int from4 = int(4000/step + .5), from6 = int(6000/step + .5), to8 = int(7900/step + .5);
+    double air[] = {mean_square(magnitudes, from4, from6), mean_square(magnitudes, from6, to8)};
+    for (double& x : air) x = to_db(x/8000 + 1e-20) - loudness;
+    double octaves = within(log2_(most(f0, 1.f)/440), -1.6, 1.6);
+    double level = within(loudness/20 + 1., -2., .8), soft = within(-1.3 - loudness/20, 0., 2.);
+    double both[] = {soft, octaves, level, octaves*octaves, octaves*level, level*level};
+    for (int i = 0; i < 3; i++) top_in[i] = (within(tone[i], -140., -40.) + 80)/20;
+    for (int i = 0; i < 6; i++) top_in[3 + i] = both[i];
+    for (int s = 0; s < styles; s++) {
+        top_in[9 + s] = s == style;
+        top_in[9 + styles + s] = (s == style)*level;
+        top_in[9 + 2*styles + s] = (s == style)*soft;
+    }
+    affine(top_in, tone_w, tone_b, 9 + 3*styles, 16, tone_density);
+    for (int i = 0; i < 2; i++) top_in[i] = (within(air[i], -120., -74.) + 80)/20;
+    affine(top_in, air_w, air_b, 9 + 3*styles, 16, air_density);
+    fall(tone_density, tone[2] + 6);
+    fall(air_density, air_density[0]);
+    for (int b = 0; b < top_bands; b++) air_density[b] += loudness;
+    air_sounds = loudness > reals.floor_db;
+    double per_partial = loudness + to_db(2*f0);
+    for (int k = 0; k < drawn && air_sounds; k++)
+        if (f0*(k + 1) >= 8000 && f0*(k + 1) < limit) amplitudes[k] = amplitude(density_at(tone_density, f0*(k + 1)) + per_partial);
 }
 
 static void decide(float f0, float loudness) { // Hz, dB → amplitudes, magnitudes
@@ -507,6 +561,8 @@ static void decide(float f0, float loudness) { // Hz, dB → amplitudes, magnitu
     double gain = loudness > reals.floor_db ? amplitude(loudness)/root(power) : 0;
     for (int k = 0; k < partials; k++) amplitudes[k] *= gain;
     for (int b = 0; b < bands; b++) magnitudes[b] *= gain;
+    for (int k = partials; k < drawn; k++) amplitudes[k] = 0;
+    if (has_top) decide_above(f0, loudness);
 }
 
 // ------------------------------------------------------------------ sounding: partials, noise, room at any rate
@@ -517,7 +573,7 @@ static double rate, ratio; // samples/s; samples per sample at 16 kHz
 
 static const int rendered_most = 4096, history = 8192, noise_taps_most = 2*bands_most;
 static float rendered[rendered_most];           // from this hop to the next
-static float now_f0, was_f0, was_amplitudes[partials_most];
+static float now_f0, was_f0, was_amplitudes[drawn_most];
 static double phase;                            // cycles
 static float noise_ring[1024], noise_tail[hop + noise_taps_most];
 static float band_filter[noise_taps_most];
@@ -597,6 +653,46 @@ static void make_noise() { // 160 samples at 16 kHz, filtered by this frame's ba
     }
     for (int i = 0; i < hop; i++) noise_ring[(noise_made + i) & 1023] = noise_tail[i];
     noise_made += hop;
+}
+
+// the noise above 8 kHz: white noise at the device's rate, filtered by densities; it glides from filter to filter
+static const int air_most = 1024;
+static int air_taps;
+static bool air_sounded;
+static float air_filter[air_most], air_before[air_most], air_white[air_most + rendered_most + 4];
+
+static void make_air() {
+    int n = air_taps;
+    air_sounded = false;
+    for (int t = 0; t < n; t++) {
+        air_before[t] = air_filter[t];
+        air_sounded = air_sounded || air_filter[t];
+    }
+    clear(air_filter);
+    if (!air_sounds) return;
+    double white = to_db(rate/2);
+    for (int k = 0; k <= n/2; k++) {
+        double f = k*rate/n, gain = f >= 8000 && f < limit ? amplitude(density_at(air_density, f) + white)/n : 0;
+        work_re[k] = work_re[(n - k) % n] = k & 1 ? -gain : gain; // so that its middle is in the middle
+    }
+    for (int k = 0; k < n; k++) work_im[k] = 0;
+    fft(work_re, work_im, n);
+    for (int t = 0; t < n; t++) air_filter[t] = work_re[t]*hann_window[t*(window/n)];
+}
+static void add_air(float* y, int count, long long first) { // to samples number `first` and those after it
+    if (!air_sounds && !air_sounded) return;
+    for (int i = 0; i < count + air_taps; i++)
+        air_white[i] = int(scramble(scramble(u32(first - air_taps + i)) ^ scramble(1)))*8.0654915e-10f;
+    for (int i = 0; i < count; i += 4) {
+        f4 before = {}, now = {}, at = {float(i), float(i + 1), float(i + 2), float(i + 3)};
+        for (int t = 0; t < air_taps; t++) {
+            f4 x = load4(air_white + i + t);
+            before += air_before[t]*x;
+            now += air_filter[t]*x;
+        }
+        f4 share = at*float(100/rate), one = share*0 + 1;
+        store4(y + i, load4(y + i) + before + (now - before)*(share < one ? share : one));
+    }
 }
 
 // the room: what comes back, at the device's rate; the first 256 taps as they stand, the rest as products of spectra
@@ -817,12 +913,14 @@ static float noise_at(int n) { // n samples after this hop was complete, from th
     double at = (arrived - 1 + n)/ratio - hop - 2 - 2*lobes*most(1., 1/ratio); // as new as there is, at any fraction of a hop
     return up.at(noise_ring, 1023, at);
 }
+static const float inaudible = 1e-6f; // 120 dB below full scale
 static void render() { // from the frame before to this one, at the device's rate
     int count = least(rendered_most, int(rate/100) + 2);
     double length = rate/100, slope = (now_f0 - was_f0)/rate/length;
-    double highest = most(was_f0, now_f0), nyquist = least(8000., rate/2);
-    int audible = least(partials, int(nyquist/most(highest, 1.)));
-    while (audible > 0 && audible*highest >= nyquist) audible--;
+    double highest = most(was_f0, now_f0);
+    int audible = least(drawn, int(limit/most(highest, 1.)));
+    while (audible > 0 && audible*highest >= limit) audible--;
+    while (audible > 0 && most(was_amplitudes[audible - 1], amplitudes[audible - 1]) < inaudible) audible--;
     for (int n = 0; n < count; n += 4) {
         float c[4], s[4], share[4];
         for (int i = 0; i < 4; i++) {
@@ -841,6 +939,7 @@ static void render() { // from the frame before to this one, at the device's rat
         store4(rendered + n, sum);
     }
     for (int n = 0; n < count && bands > 1; n++) rendered[n] += noise_at(n);
+    if (has_top) add_air(rendered, count, arrived);
     rendered_at = 0;
     rendered_count = count;
 }
@@ -853,7 +952,7 @@ static void advance() { // the phase, as far as the last hop was played
 static void sound(float f0, float loudness) { // from the frame before to this one
     advance();
     bool silent = true;
-    for (int k = 0; k < partials; k++) {
+    for (int k = 0; k < drawn; k++) {
         was_amplitudes[k] = amplitudes[k];
         silent = silent && !amplitudes[k];
     }
@@ -861,6 +960,7 @@ static void sound(float f0, float loudness) { // from the frame before to this o
     was_f0 = silent ? f0 : now_f0; // a note begins at its own pitch
     now_f0 = f0;
     make_noise();
+    if (has_top) make_air();
     render();
 }
 static void publish();
@@ -900,6 +1000,12 @@ EXPORT float get(int what);
 EXPORT void start(double rate_) { // silence, at a rate in samples/s
     rate = rate_;
     ratio = rate/16000;
+    has_top = sizes.top && rate > 16000;
+    limit = least(has_top ? double(reals.top_edges[top_bands]) : 8000., rate/2);
+    drawn = has_top ? most(partials, int(limit/100)) : partials;
+    air_taps = 128;
+    while (air_taps < air_most && air_taps*200 < rate) air_taps *= 2; // 5 ms or more
+    air_sounds = false;
     down.make(most(ratio, 1.));
     up.make(most(1., 1/ratio));
     arrived = resampled = hops = 0;
@@ -919,7 +1025,7 @@ EXPORT void start(double rate_) { // silence, at a rate in samples/s
     transpose = tuning = level_by = 0;
     reference_a4 = 440; key_mask = 4095;
     clear(path); clear(input_history); clear(recent); clear(noise_ring); clear(noise_tail);
-    clear(amplitudes); clear(was_amplitudes); clear(magnitudes); clear(rendered);
+    clear(amplitudes); clear(was_amplitudes); clear(magnitudes); clear(rendered); clear(air_filter);
     for (auto& row : memory) clear(row);
     publish();
 }
@@ -977,7 +1083,8 @@ EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is w
     if (sizes.magic != magic) return 1;
     if (sizes.bytes != bytes || bytes > file_most) return 2;
     if (hidden > hidden_most || hidden % 16 || sizes.layers > layers_most || partials > partials_most ||
-        bands > bands_most || styles > styles_most || sizes.room >= room_most || partials + bands > 256) return 3;
+        bands > bands_most || styles > styles_most || sizes.room >= room_most || partials + bands > 256 ||
+        (sizes.top && (sizes.top != top_bands || bands < 3))) return 3;
     for (int k = 0; k < fft_most/2; k++) {
         turn_re[k] = cosine(double(k)/fft_most);
         turn_im[k] = -sine(double(k)/fft_most);
@@ -1017,6 +1124,13 @@ EXPORT int load(int bytes) { // the file of weights is in place; 0, or what is w
     out_w = tiles(hidden + styles, padded(partials + bands));
     out_b = tensor(padded(partials + bands));
     room_weights = tensor(most(styles, 1)*sizes.room);
+    if (sizes.top) {
+        tone_w = tiles(9 + 3*styles, 16);
+        tone_b = tensor(16);
+        air_w = tiles(9 + 3*styles, 16);
+        air_b = tensor(16);
+    }
+    if (next_half != (const u16*)(at + 4*sizes.reals) + sizes.halves) return 3;
     make_spectra();
     make_combs();
     make_filter();
@@ -1053,7 +1167,7 @@ EXPORT void process(int n) { // n samples in `input`, as many out in `output`
 
 // what the chapter's tests compare with its readable stages
 EXPORT float* probe(int what) {
-    float* all[] = {posterior, salience, evidence, amplitudes, magnitudes, recent, rendered, &pitch, &periodicity, &level};
+    float* all[] = {posterior, salience, evidence, amplitudes, magnitudes, recent, rendered, &pitch, &periodicity, &level, air_density};
     return all[what];
 }
 EXPORT void probe_window() { // the window in `input` → posterior, salience, pitch, periodicity
@@ -1078,7 +1192,7 @@ EXPORT void probe_stage(int what, int times) { // one stage alone, to measure wh
         case 4: weigh_evidence(); follow_path(open); refine_pitch(path); break;
         case 5: sing(); break;
         case 6: decide(played_f0, played_loudness); break;
-        case 7: make_noise(); break;
+        case 7: make_noise(); if (has_top) make_air(); break;
         case 8: render(); break;
         case 9: for (int k = 0; k < int(rate/100); k++) in_room(rendered[k]); break;
     }
