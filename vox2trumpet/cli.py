@@ -315,6 +315,14 @@ cli = typer.Typer(
     context_settings=settings, help='Sing or hum, and a trumpet plays it.',
     epilog='Begin with:  vox2trumpet transfer voice.wav trumpet.wav --plot trumpet.png')
 
+def _show_version(asked: bool):
+    if not asked: return
+    print(vox2trumpet.__version__)
+    raise typer.Exit()
+
+@cli.callback()
+def _(version: Annotated[bool, typer.Option('--version', help='print the version', is_eager=True, callback=_show_version)]=False): pass
+
 for name, command in commands.items():
     cli.command(name, help=first_sentence(docstring(command.call)) + '.', rich_help_panel=command.group)(lambda: None)
 

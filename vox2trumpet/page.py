@@ -20,8 +20,8 @@ from .checkpoint import load_config, load_model
 from .report import describe_time, gold, grey, report_caption, report_lines
 from .report import svg_style, transfer_picture
 from .prepare import working_in
-from .app import Control, example_voices, options_from_controls, transfer
-from .app import folded_away, transfer_controls, voice_names
+from .app import example_voices, transfer, voice_names
+from .controls import Control, folded_away, options_from_controls, transfer_controls
 from .serving import Gate, Password, VisitorFiles, allow_connections, close_idle
 from .serving import safe_name, server_folder, share_memory
 
