@@ -283,19 +283,20 @@ def exporter():
     from nbconvert.exporters import HTMLExporter, TemplateExporter
     from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
     class PlainHTML(HTMLExporter):
-        "Without colours, which take half of the time, and without words put in for missing ones."
+        "Without colours and another cleaning, which take half of the time, and without words put in for missing ones."
         def from_notebook_node(self, nb):
             resources = self._init_resources(None)
             self.register_filter('highlight_code', lambda source, **kw: f'<div class="highlight"><pre>{escape(source)}</pre></div>')
+            self.register_filter('clean_html', lambda html: html)
             self.register_filter('filter_data_type', WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources))
             return TemplateExporter.from_notebook_node(self, nb, resources)
-    html = PlainHTML(template_name='basic')
+    html = PlainHTML(template_name='basic', default_preprocessors=[])
     html.exclude_input_prompt = html.exclude_output_prompt = True
     return html
 
 def as_html(cells):
     "A notebook's page: what nbconvert makes of it, in a column as wide as the site's."
-    import nbformat
+    from nbformat import v4
     with_alt_texts(cells)
     for c in cells: # front matter and diagrams are Quarto's
         if c['cell_type'] == 'markdown': c['source'] = re.sub(r'```\{mermaid\}.*?```|\A---\n.*?\n---\n', '', ''.join(c['source']), flags=re.S)
@@ -303,7 +304,7 @@ def as_html(cells):
             text = ''.join(o.get('data', {}).get('text/markdown', ''))
             if text.startswith('```{=html}'): o['data'] = {'text/html': text.removeprefix('```{=html}').strip().removesuffix('```')}
     cells = [c for c in cells if c['cell_type'] != 'raw']
-    nb = nbformat.reads(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)), as_version=4)
+    nb = v4.reads(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)))
     body, _ = exporter().from_notebook_node(nb)
     css = (root/'nbs'/'styles.css').read_text(encoding='utf-8')
     return f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{screen_css}{css}</style><main>{body}</main>'
