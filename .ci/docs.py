@@ -319,12 +319,13 @@ def screens(folder):
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, timeout=patience, args=['--no-sandbox', '--autoplay-policy=no-user-gesture-required',
                                     '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'])
-        for name in cells:
+        page, asked = browser.new_page(), set()
+        page.set_default_timeout(patience)
+        page.on('request', lambda r: asked.add(urlsplit(r.url).netloc))
+        for name in cells: # one after the other in the same tab: a new one takes longer than most pages
             file = folder/name.replace('.ipynb', '.html')
             file.write_text(as_html(cells[name]), encoding='utf-8')
-            page, asked = browser.new_page(), set()
-            page.set_default_timeout(patience)
-            page.on('request', lambda r: asked.add(urlsplit(r.url).netloc))
+            asked.clear()
             for width in (1280, 380):
                 page.set_viewport_size(dict(width=width, height=900))
                 if width == 1280: page.goto(file.as_uri())
@@ -333,7 +334,6 @@ def screens(folder):
             for _ in range(page.locator('audio').count()): count('players')
             for said in page.evaluate(play_all): wrong(name, said)
             for host in asked - {''}: wrong(name, f'asks {host}')
-            page.close()
         browser.close()
 
 if __name__ == '__main__':
