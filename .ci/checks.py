@@ -5,16 +5,17 @@ notebook runs, the fast ones need no slow one, and a wheel works outside the che
 the last line counts them. A check that cannot be tried here (no npm, say) exits with 77 and is counted as skipped.
 SLOW=0 leaves the slow cells out.
 """
-import ast, atexit, dis, json, os, re, shutil, signal, subprocess, sys, tempfile, time, venv
+import ast, atexit, dis, importlib.util, json, os, re, shutil, signal, subprocess, sys, tempfile, time, venv
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context, set_start_method
 from pathlib import Path
+from threading import Event
 
 root = Path(__file__).resolve().parent.parent
 env = {'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}', 'OMP_NUM_THREADS': '1',
        'PYTHONDONTWRITEBYTECODE': '', # packages are installed uncompiled: the first process that imports one compiles it for the rest
        'WANDB_MODE': 'offline', 'VOX2TRUMPET_BRIEF': '1', 'GRADIO_ANALYTICS_ENABLED': 'False', 'MPLBACKEND': 'agg'}
-results, skipped = [], []
+results, skipped, compiled = [], [], Event() # the last: librosa is
 end = time.time() + 80*60 # when all must be over: a busy machine is slow, it does not fail
 with_slow_cells = os.environ.get('SLOW', '1') != '0'
 
@@ -178,6 +179,8 @@ def wheel():
         check('import vox2trumpet takes neither torch nor matplotlib',
               f'''"{base.bin/"python"}" -c "import sys, vox2trumpet; assert not {{'torch', 'torchaudio', 'matplotlib'}} & set(sys.modules)"''', cwd=away)
         check('preparing needs no extra', f'{base.command} prepare recordings features --pitch_model tiny', cwd=away)
+        compiled.wait(max(1, end - time.time()))
+        take_compiled('librosa', base.packages)
         for extra, line in commands.items():
             if extra != 'evaluate': # it needs librosa, which torchcrepe brings
                 check(f'without the extra {extra}, its command says what to install',
@@ -192,6 +195,16 @@ commands = dict(app='app', train='train --data_dir features --hold_out 0 --steps
                 evaluate='evaluate --ref_dir recordings --checkpoint run/best.safetensors --pitch_model tiny',
                 swift='transfer "my voice.flac" swift.wav --tracker swift-f0', live='live --in "my voice.flac" --out live.wav',
                 export='export onnx trumpet.onnx') # in this order: what is trained is evaluated
+
+def take_compiled(package, packages):
+    "Take what numba has compiled of a package here to where the same version is installed: numba wants its sources to be as old."
+    ours, theirs = Path(importlib.util.find_spec(package).origin).parent, packages/package
+    for old in [*ours.rglob('*.py'), *ours.rglob('*.nb[ic]')]:
+        new = theirs/old.relative_to(ours)
+        if old.suffix == '.py': os.utime(new, ns=(old.stat().st_atime_ns, old.stat().st_mtime_ns))
+        else:
+            new.parent.mkdir(exist_ok=True)
+            shutil.copy2(old, new)
 
 def cpu_wheels(torch): return '--retries 0 --extra-index-url https://download.pytorch.org/whl/cpu' if torch.endswith('+cpu') else ''
 same_length = ("import soundfile as sf; a, b = sf.info('my voice.flac'), sf.info('trumpet.wav'); "
@@ -220,6 +233,7 @@ def main():
     with ThreadPoolExecutor((os.cpu_count() or 2) + 1) as pool: # one more than there are cores: some wait for a browser or a disk
         jobs = [pool.submit(wheel), pool.submit(docs)]
         check('librosa has compiled its functions', f'"{sys.executable}" -c "{compile_librosa}"') # two processes doing it at once spoil numba's cache
+        compiled.set()
         jobs += [pool.submit(notebook, name, flags) for name, flags in notebooks()]
     for job in jobs: job.result()
     check('the tests leave no file behind', 'test -z "$(git status --porcelain)" || { git status --short; exit 1; }')
