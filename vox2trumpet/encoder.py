@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['bin_hz', 'low_bins', 'periodicity_fit', 'trackers', 'bin_weights', 'frame_loudness', 'loudness', 'posterior',
            'comb_kernels', 'salience', 'hear_low', 'log_evidence', 'Viterbi', 'refine', 'periodicity',
-           'interpolate_unvoiced', 'crepe', 'swift', 'find_tracker', 'instrument_tracker', 'pitch_stream', 'pitch',
-           'Features', 'encode', 'encode_file']
+           'interpolate_unvoiced', 'crepe', 'find_tracker', 'instrument_tracker', 'pitch_stream', 'pitch', 'Features',
+           'encode', 'encode_file']
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
@@ -17,14 +17,14 @@ from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Annotated, Callable, Iterable, Iterator, NamedTuple
 from torch import Tensor
-from .options import Option, require
+from .options import Option
 from .core import a_weighting, floor_db, framed, hop, one_thread, rechunk, sr, usable_threads
 from .audio import open_audio, read_blocks, resample_blocks
 from .kernels import cents_per_bin, crepe_network, crepe_spectra, crepe_sr, crepe_window, first_cent
 from .hum import dehum
 from .inspection import Inspector, Recording
 from .readings import autocorrelation, Clues, energy_centroid, mend_octaves, octave_signs, power_spectrum
-from .readings import read_clues, remove_rumble, spectrum, time_reassign, without_rumble
+from .readings import read_clues, remove_rumble, spectrum, swift, time_reassign, without_rumble
 
 # %% ../nbs/01_encoder.ipynb #954d434a
 def bin_weights(
@@ -331,46 +331,6 @@ def crepe(
     cents, per, late, *signs = map(np.frombuffer, rows, kinds)
     if growls: cents = mend_octaves(cents, per > .25, np.array(signs))
     return 10*2**(time_reassign(cents, late, per > .25)/1200), per
-
-# %% ../nbs/01_encoder.ipynb #43cc4d45
-@lru_cache(maxsize=1)
-def _swift():
-    "Load the one SwiftF0 of this process."
-    require('swift', 'swift_f0')
-    from swift_f0 import SwiftF0
-    return SwiftF0(threads=1, spin=False)
-
-# %% ../nbs/01_encoder.ipynb #ed7f13f9
-def swift(
-    blocks: Iterable[np.ndarray], # audio at 16 kHz, in pieces
-    step: float,                  # samples per frame
-    fmin: float,                  # Hz
-    fmax: float,                  # Hz
-) -> tuple[np.ndarray, np.ndarray]: # f0 in Hz (frames,); periodicity 0…1 (frames,)
-    "Track pitch by SwiftF0, in bounded memory; octaves are mended as in `crepe`."
-    stream, got, signs = _swift().stream(fmin, fmax), [], [np.zeros((7, 0), np.float32)]
-    def readings(at): # times in s → Hz, confidence
-        t, f0, confidence = (np.concatenate([[], *(getattr(g, k) for g in got)])
-                             for k in ('timestamps', 'pitch_hz', 'confidence'))
-        return 2**np.interp(at, t, np.log2(f0)), np.interp(at, t, confidence)
-    def judge(x): # windows whose pitch is known
-        at = (sum(s.shape[1] for s in signs) + np.arange(len(x)))*step/crepe_sr
-        clues = read_clues(x)
-        signs.append(np.array([clues.too_high, *octave_signs(clues, readings(at)[0])], np.float32))
-    n, (for_stream, for_clues) = 0, tee(rechunk(blocks, 10*crepe_sr))
-    windows = framed(for_clues, crepe_window, step)
-    for x in for_stream:
-        n += len(x)
-        got.append(stream.push(x, crepe_sr))
-        if len(got) > 1: judge(next(windows)) # of the block before
-    if n: got.append(stream.flush())
-    if not any(len(g.timestamps) for g in got): return np.zeros(0), np.zeros(0)
-    for x in windows: judge(x)
-    too_high, *signs = np.concatenate(signs, 1)
-    f0, confidence = readings(np.arange(int(np.ceil(n/step)))*step/crepe_sr)
-    confidence = np.where(too_high, 0, confidence)
-    return 10*2**(mend_octaves(1200*np.log2(f0/10), confidence > .25, np.array(signs))/1200), confidence
-
 
 # %% ../nbs/01_encoder.ipynb #2bede4d8
 trackers = {'crepe-tiny': crepe, 'crepe-full': partial(crepe, model='full'), 'swift-f0': swift}

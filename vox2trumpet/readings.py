@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['lifts', 'without_rumble', 'remove_rumble', 'energy_centroid', 'continues', 'time_reassign', 'Clues', 'is_too_high',
            'spectrum', 'power_spectrum', 'autocorrelation', 'read_clues', 'valleys', 'alike', 'octave_signs',
-           'mend_octaves']
+           'mend_octaves', 'swift']
 
 # %% ../nbs/01f_readings.ipynb #5f5ebfc4
 import numpy as np, torch, torch.nn.functional as F
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, pairwise, tee
 from typing import Iterable, Iterator, NamedTuple
 from torch import Tensor
-from .core import rechunk, runs, sr
-from .kernels import crepe_sr
+from .options import require
+from .core import framed, rechunk, runs, sr
+from .kernels import crepe_sr, crepe_window
 
 # %% ../nbs/01f_readings.ipynb #b67cd3fb
 @lru_cache(maxsize=8)
@@ -257,3 +258,43 @@ def mend_octaves(
     for back in reversed(came): best.append(back[best[-1]])
     for (a, b), k in zip(stretches, reversed(best)): out[a:b] += 100*lifts[k]
     return out
+
+# %% ../nbs/01f_readings.ipynb #43cc4d45
+@lru_cache(maxsize=1)
+def _swift():
+    "Load the one SwiftF0 of this process."
+    require('swift', 'swift_f0')
+    from swift_f0 import SwiftF0
+    return SwiftF0(threads=1, spin=False)
+
+# %% ../nbs/01f_readings.ipynb #ed7f13f9
+def swift(
+    blocks: Iterable[np.ndarray], # audio at 16 kHz, in pieces
+    step: float,                  # samples per frame
+    fmin: float,                  # Hz
+    fmax: float,                  # Hz
+) -> tuple[np.ndarray, np.ndarray]: # f0 in Hz (frames,); periodicity 0…1 (frames,)
+    "Track pitch by SwiftF0, in bounded memory; octaves are mended as in `crepe`."
+    stream, got, signs = _swift().stream(fmin, fmax), [], [np.zeros((7, 0), np.float32)]
+    def readings(at): # times in s → Hz, confidence
+        t, f0, confidence = (np.concatenate([[], *(getattr(g, k) for g in got)])
+                             for k in ('timestamps', 'pitch_hz', 'confidence'))
+        return 2**np.interp(at, t, np.log2(f0)), np.interp(at, t, confidence)
+    def judge(x): # windows whose pitch is known
+        at = (sum(s.shape[1] for s in signs) + np.arange(len(x)))*step/crepe_sr
+        clues = read_clues(x)
+        signs.append(np.array([clues.too_high, *octave_signs(clues, readings(at)[0])], np.float32))
+    n, (for_stream, for_clues) = 0, tee(rechunk(blocks, 10*crepe_sr))
+    windows = framed(for_clues, crepe_window, step)
+    for x in for_stream:
+        n += len(x)
+        got.append(stream.push(x, crepe_sr))
+        if len(got) > 1: judge(next(windows)) # of the block before
+    if n: got.append(stream.flush())
+    if not any(len(g.timestamps) for g in got): return np.zeros(0), np.zeros(0)
+    for x in windows: judge(x)
+    too_high, *signs = np.concatenate(signs, 1)
+    f0, confidence = readings(np.arange(int(np.ceil(n/step)))*step/crepe_sr)
+    confidence = np.where(too_high, 0, confidence)
+    return 10*2**(mend_octaves(1200*np.log2(f0/10), confidence > .25, np.array(signs))/1200), confidence
+
