@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['model_keys', 'transformer_keys', 'training_keys', 'format_name', 'Allowed', 'check_keys', 'check_model',
            'check_training', 'load_config', 'save_model', 'check_stats', 'check_card', 'read_archive', 'write_archive',
-           'load_model']
+           'load_model', 'check_record']
 
 # %% ../nbs/02a_checkpoint.ipynb #a972a40c
 import io, json, math, pickle, reprlib, sys, tempfile, zipfile
@@ -449,3 +449,48 @@ def load_model(
     model.load_state_dict(found['weights'])
     model.stats, model.card = found['stats'], found['card']
     return model.eval()
+
+# %% ../nbs/02a_checkpoint.ipynb #85745465
+def _why_not(record):
+    "Say why something is not a prepared recording; None if it is one."
+    if not isinstance(record, dict): return 'it is not a dictionary'
+    lacking = [k for k in ('audio', 'f0', 'periodicity', 'loudness', 'sr', 'hop') if k not in record]
+    if lacking: return f"it lacks {', '.join(lacking)}"
+    for k, low, high in (('sr', 1000, 192_000), ('hop', 16, 4096)):
+        if type(record[k]) is not int or not low <= record[k] <= high: return f'{k} is not a whole number from {low} to {high}'
+    for k in ('audio', 'f0', 'periodicity', 'loudness'):
+        x = record[k]
+        plain = isinstance(x, Tensor) and x.layout == torch.strided and x.device.type == 'cpu'
+        if not plain or x.requires_grad or x.dtype != torch.float32 or x.dim() != 1: return f'{k} is not a row of float32 numbers'
+        if not x.is_contiguous() or x.untyped_storage().nbytes() < 4*len(x): return f'{k} claims more numbers than it has'
+    for k, kind in dict(source=str, hash=str, gain_db=(int, float), bandwidth=(int, float), settings=dict, clipping=dict).items():
+        if k in record and (not isinstance(record[k], kind) or isinstance(record[k], bool)): return f'{k} is a {type(record[k]).__name__}'
+    if not -200 <= record.get('gain_db', 0) <= 200: return 'gain_db is not from -200 to 200'
+    if not 100 <= record.get('bandwidth', 100) <= record['sr']/2: return f"bandwidth is not from 100 Hz to half of {record['sr']}"
+    clipping = [record['clipping'].get(k) for k in ('tops', 'share', 'time')] if 'clipping' in record else []
+    if any(type(x) not in (int, float) or not 0 <= x < 1e12 for x in clipping): return 'clipping is not a count, a share and a time'
+    return None
+
+# %% ../nbs/02a_checkpoint.ipynb #62a6c0fa
+def _odd_numbers(record):
+    "Say which numbers of a prepared recording cannot be; None if all can."
+    n, rate, hop = len(record['f0']), record['sr'], record['hop']
+    if not n: return 'it is empty'
+    lengths = {k: len(record[k]) for k in ('f0', 'periodicity', 'loudness')}
+    if {*lengths.values()} != {math.ceil(len(record['audio'])/hop)}:
+        return f"{len(record['audio'])} samples are not {lengths} frames of {hop}"
+    for k, low, high in (('f0', 1, rate), ('loudness', -200, 200), ('periodicity', -.01, 1.01), ('audio', -1e6, 1e6)):
+        for x in record[k].split(2**20): # an hour need not be in memory
+            if not ((x >= low) & (x <= high)).all(): return f'{k} is not from {low:g} to {high:g} everywhere (vox2trumpet check says where)'
+    return None
+
+# %% ../nbs/02a_checkpoint.ipynb #84c3dfdd
+def check_record(
+    record: dict,       # claimed to be a prepared recording
+    where: str|Path,    # it is from, for the message
+    numbers: bool=True, # look at every number, and at the lengths
+) -> dict: # the same
+    "Raise `ValueError` if something is not a prepared recording."
+    why = _why_not(record) or numbers and _odd_numbers(record)
+    if why: raise ValueError(f'{shown(where)}: not a prepared recording: {why}')
+    return record

@@ -15,8 +15,8 @@ from typing import Iterable, Iterator
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from .options import require, shown
 from .core import sr
-from .checkpoint import check_stats
-from .data import admissible_starts, check_record, cut_crop, known_share, performance, prepared, read_features, taught_shares
+from .checkpoint import check_record, check_stats
+from .data import admissible_starts, cut_crop, known_share, performance, prepared, read_features, taught_shares
 from .statistics import statistics
 from .prepare import folder_lock, manifest, manifest_path
 
