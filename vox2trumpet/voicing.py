@@ -307,7 +307,6 @@ def voicing(
     voice: Features,    # of one recording
     gate: Annotated[bool, Option(label='Keep silent where nobody sings', group='Listening')]=True, # keep silent where nobody sings
     pitched: float=.25, # periodicity from which a frame may be sung
-    above: float=0.,    # dB over the noise floor that open the gate; 2 less keep it open; -inf: any level
     depth: float=40.,   # dB under the voice's level that open it; 10 more keep it open; inf: any level
     lowest: float=65.,  # Hz, see `low_hum`; 0: nothing low is hum
     near: float=15.,    # cents, see `low_hum`; inf: whatever is low is hum
@@ -325,8 +324,7 @@ def voicing(
     hum = low_hum(f0, periodicity, lowest, near) | is_hum(f0, periodicity, still)
     without_hum = np.where(hum, 0, periodicity)
     noise_db, voice_db = voice_and_noise_level(without_hum, level)
-    opens = level > max(noise_db + above, voice_db - depth)
-    keeps = level > max(noise_db + above - 2, voice_db - depth - 10)
+    opens, keeps = level > voice_db - depth, level > voice_db - depth - 10
     opened = hysteresis((without_hum > pitched) & keeps & ~reverb_tail(level, f0, tail), opens)
     opened &= ~is_click(level, opened, shortest)
     faint_pieces = background(f0, level, opened, faint, louder=louder)
