@@ -49,7 +49,11 @@ const gone = name => () => { throw new Error(`${name} could not be loaded: there
 const wait = ms => new Promise(done => setTimeout(done, ms))
 let about // instrument.json
 
-async function fetched(name) { // a file of this folder, kept for times without a network
+async function fetched(name) { // a file of this folder, kept for times without a network; a busy disk is asked once more
+  return once(name).catch(() => wait(300).then(() => once(name)))
+}
+
+async function once(name) {
   const kept = window.caches && await caches.open(`${new URL('.', location)} ${about.version}`).catch(() => null)
   let answer = kept && await kept.match(name)
   if (!answer) {
