@@ -67,7 +67,7 @@ def parameters_of(
 
 # %% ../nbs/06a_cli.ipynb #8e1272f1
 def typer_parameter(
-    p,                  # a `options.Parameter`
+    p,                  # an `options.Parameter`
     named: bool=False,  # a required one is typed as --name, too
     many: bool=False,   # takes several words
 ) -> inspect.Parameter:
@@ -87,7 +87,7 @@ def typer_parameter(
 
 # %% ../nbs/06a_cli.ipynb #6e46c987
 def typed_value(
-    p,           # a `options.Parameter`
+    p,           # an `options.Parameter`
     typed,       # text, or what typer made of it
 ): # one of its choices, or what was typed if it has none
     "Check what was typed for a parameter; `ValueError` if it cannot have that value."
