@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['live_range', 'setting_names', 'reading_names', 'delay_ms', 'crepe_tensors', 'pad_columns', 'decoder_tensors',
-           'level_weights', 'engine_tables', 'engine_numbers', 'pack_engine', 'read_card', 'packaged_file', 'Engine',
-           'compare_live', 'follow', 'compare_voice', 'agreement', 'compare_table', 'Worker', 'Recorder',
-           'play_file_live', 'status_line', 'key_pressed', 'typed_keys', 'sound_card', 'device_lines', 'find_device',
-           'play_microphone', 'started', 'watch', 'live_options', 'live', 'finish_live']
+           'level_weights', 'engine_tables', 'engine_numbers', 'pack_engine', 'read_card', 'packaged_file',
+           'wasm_runtime', 'Engine', 'compare_live', 'follow', 'compare_voice', 'agreement', 'compare_table', 'Worker',
+           'Recorder', 'play_file_live', 'status_line', 'key_pressed', 'typed_keys', 'sound_card', 'device_lines',
+           'find_device', 'play_microphone', 'started', 'watch', 'live_options', 'live', 'finish_live']
 
 # %% ../nbs/06d_live.ipynb #cc7a3579
 import atexit, json, os, queue, sys, threading, time, weakref
@@ -136,6 +136,15 @@ def packaged_file(
     return (files('vox2trumpet')/'assets'/name).read_bytes()
 
 # %% ../nbs/06d_live.ipynb #1b04d15e
+def wasm_runtime():
+    "Make a wasmtime engine that keeps what it compiled, unless there is no room for that."
+    import wasmtime
+    try:
+        config = wasmtime.Config()
+        config.cache = True
+        return wasmtime.Engine(config)
+    except wasmtime.WasmtimeError: return wasmtime.Engine()
+
 setting_names = 'octave automatic transpose tuning a4 key style level mute room calibrate'.split() # in the order of engine.cpp
 reading_names = 'input_db input_hz periodicity open played_hz played_db octave calibrating hops sounding style'.split()
 
@@ -150,7 +159,7 @@ class Engine:
         import wasmtime
         packed = packed or packaged_file('trumpet.engine')
         self.card = read_card(packed)
-        runtime = wasmtime.Engine()
+        runtime = wasm_runtime()
         self.store = wasmtime.Store(runtime)
         weakref.finalize(self, lambda *parts: [p.close() for p in parts], self.store, runtime)
         module = wasmtime.Module(runtime, packaged_file('engine.wasm'))
