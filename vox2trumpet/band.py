@@ -12,13 +12,14 @@ from typing import NamedTuple
 from .audio import load_audio
 from .checkpoint import load_model, save_model
 from .core import floor_db
-from .data import bandwidth, source_of, spectra
+from .data import source_of
 from .decoder import Instrument
 from .encoder import encode
 from .mapping import instrument_range
 from .options import shown
 from .statistics import recordings, source_gains
-from .top import Top, band_areas, band_weight, falling, hiss_densities, low_densities, top_edges, top_features
+from .top import Top, band_areas, band_weight, bandwidth, falling, hiss_densities, low_densities
+from .top import spectra, top_edges, top_features
 
 # %% ../nbs/05f_band.ipynb #9fdf2528
 class Bands(NamedTuple):

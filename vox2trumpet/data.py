@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['sound_suffixes', 'urmp_name', 'cut_crop', 'admissible_starts', 'save_features', 'read_features', 'prepared',
-           'source_of', 'known_share', 'taught_shares', 'Crops', 'spectra', 'bandwidth', 'recording_features',
-           'recordings', 'performance', 'split_by_performance']
+           'source_of', 'Crops', 'recording_features', 'recordings', 'performance', 'split_by_performance']
 
 # %% ../nbs/04_data.ipynb #8bf9f88f
 import hashlib, math, re
@@ -17,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from .options import shown
 from .core import floor_db, hop, sr, whole_file
-from .audio import load_audio, open_audio, readable, readable_by_ffmpeg
+from .audio import load_audio, readable, readable_by_ffmpeg
 from .encoder import instrument_tracker, loudness, pitch
 from .rates import listening_grid
+from .top import known_share, recording_bandwidth, taught_shares
 from .checkpoint import check_record, read_archive, write_archive
 
 # %% ../nbs/04_data.ipynb #283b802c
@@ -90,24 +90,6 @@ def source_of(
     name = Path(name)
     if by == 'prefix': return name.stem.split('_')[0]
     return name.parts[0] if by == 'folder' and len(name.parts) > 1 else ''
-
-# %% ../nbs/04_data.ipynb #bf488820
-def known_share(
-    record: dict, # a prepared recording
-) -> float: # 1 if it knows all
-    "Return the share of the spectrum, from 0 Hz up, that a recording can teach."
-    half = record['sr']/2
-    end = record.get('bandwidth', half)
-    return 1. if end >= half else .94*end/half
-
-# %% ../nbs/04_data.ipynb #4d1f6f03
-def taught_shares(
-    shares: list[float],     # `known_share` of recordings
-    widest: float|None=None, # of the recordings that know most; the largest of these if None
-) -> list[float]: # what each of them is taken to know
-    "Let the widest recordings of a collection teach the whole spectrum."
-    widest = widest or max(shares)
-    return [1. if share >= .9*widest else share for share in shares]
 
 # %% ../nbs/04_data.ipynb #6921d032
 class Crops(Dataset):
@@ -184,57 +166,6 @@ def __getitem__(
     if not self.styles: return crop
     source = source_of(path.stem)
     return crop | dict(style=torch.tensor(self.styles.index(source) if source in self.styles else 0))
-
-# %% ../nbs/04_data.ipynb #a314129c
-def spectra(
-    y: np.ndarray,  # (samples,)
-    rate: int,      # samples/s
-    at: np.ndarray, # samples, the middles of the windows
-) -> tuple[np.ndarray, np.ndarray]: # power per Hz, (windows, bins); Hz (bins,)
-    "Compute the power density around some moments."
-    size = 2*round(.032*rate)
-    window = np.hanning(size + 1)[:-1].astype(np.float32)
-    i = at[:, None] + np.arange(size) - size//2
-    x = np.where((i >= 0) & (i < len(y)), y[i.clip(0, len(y) - 1)], 0)*window
-    power = np.abs(np.fft.rfft(x))**2*2/(rate*(window.astype(float)**2).sum())
-    return power.astype(np.float32), np.fft.rfftfreq(size, 1/rate)
-
-# %% ../nbs/04_data.ipynb #cf1d2ea6
-def bandwidth(
-    density: np.ndarray, # power per Hz, the median of sounding frames, (bins,)
-    f: np.ndarray,       # Hz, (bins,)
-    f0: float=500.,      # Hz
-    drop: float=10.,     # dB per kHz
-) -> float: # Hz
-    "Find the frequency, from 7 kHz on, up to which a recording's spectrum falls steadily."
-    width, gap = math.ceil(500/f0)*f0, 500.
-    total = np.append(0, np.cumsum(density.astype(float)))*f[1] # power below each edge of the bins
-    edges = np.append(f, f[-1] + f[1]) - f[1]/2
-    def level(low, high): return 10*np.log10((np.interp(high, edges, total) - np.interp(low, edges, total))/(high - low) + 1e-20)
-    ends = np.arange(7000, f[-1] - width - gap, 250.)
-    steps = np.flatnonzero(level(ends - width, ends) - level(ends + gap, ends + gap + width) > drop*(width + gap)/1000)
-    return float(ends[steps[0]] + gap/2) if len(steps) else float(f[-1])
-
-# %% ../nbs/04_data.ipynb #a9363d55
-def recording_bandwidth(
-    path: str|Path,     # a recording
-    y: Tensor,          # its sound, (samples,)
-    sr: int,            # samples/s
-    hop: int,           # samples per frame
-    f0: Tensor,         # Hz, (frames,)
-    periodicity: Tensor, # (frames,)
-    loudness: Tensor,   # dB, (frames,)
-) -> float: # Hz
-    "Find up to which frequency a recording can teach."
-    with open_audio(path) as audio: half = min(sr, audio.rate)/2
-    if half <= 8000 or not len(y) or loudness.max() <= floor_db: return half
-    at = (loudness > loudness.max() - 20).nonzero()[:, 0]
-    sure = at[periodicity[at] > .5]
-    if len(sure) > 10: at = sure
-    at = at[::len(at)//500 + 1]
-    P, f = spectra(y.numpy(), sr, at.numpy()*hop)
-    inside = f <= half
-    return bandwidth(np.median(P[:, inside], 0), f[inside], float(f0[at].median()))
 
 # %% ../nbs/04_data.ipynb #19d07290
 def recording_features(

@@ -16,8 +16,9 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from .options import require, shown
 from .core import sr
 from .checkpoint import check_record, check_stats
-from .data import admissible_starts, cut_crop, known_share, performance, prepared, read_features, taught_shares
+from .data import admissible_starts, cut_crop, performance, prepared, read_features
 from .statistics import statistics
+from .top import known_share, taught_shares
 from .prepare import folder_lock, manifest, manifest_path
 
 # %% ../nbs/04c_hub.ipynb #8c177d87
