@@ -188,7 +188,7 @@ def faults(
     *,
     progress=None, # called with the share done, 0…1, and what was found so far
 ) -> list[dict]: # the cases, and what came of them
-    "Damage recordings, models and settings by chance, and count what comes of it."
+    "Damage recordings, models and settings at random, and count what comes of it."
     if number is not None:
         if kind is None: raise ValueError('number is that of a case of one kind: name the kind, too')
         return [tried._asdict() for tried in campaign([(kind, seed, number)])]
