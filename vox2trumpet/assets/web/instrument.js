@@ -73,12 +73,14 @@ const lacks = missing(), loading = lacks ? new Promise(() => {}) : load()
 
 // ------------------------------------------------------------------------------------------------------------- audio
 
-let context, node, out, voiceGain, source, stream, rest, hint = +asked.get('buffer')
+let context, node, out, voiceGain, source, stream, rest
+
+if (asked.has('buffer')) $('buffer').append(new Option('as asked for', asked.get('buffer'), true, true))
 
 async function open() { // the audio context with the engine in it
   if (context) return
   const rate = +asked.get('rate')
-  context = new AudioContext({latencyHint: hint, ...(rate ? {sampleRate: rate} : {})})
+  context = new AudioContext({latencyHint: +$('buffer').value, ...(rate ? {sampleRate: rate} : {})})
   context.resume() // at once, while the click counts
   const here = context
   const [wasm, weights] = await loading
@@ -442,21 +444,27 @@ function heard({frames, grains: energies, partials: p, recorded: blocks, last, .
   enough()
 }
 
-function enough() { // a device that cannot keep up gets a larger buffer, twice at most
+function enough() { // a device that cannot keep up gets a larger buffer
   if (state.frames < 200 || asked.has('buffer') || state.recording) return // it had to begin; or it is not the time
   clock.starved.push(state.starved)
   if (clock.starved.length < 250) return // 5 s
-  const since = state.starved - clock.starved.shift()
-  if (since < .1*state.rate || hint >= .04 || state.source !== 'microphone') return
-  hint = hint ? 2*hint : .02
-  const old = context
+  const since = state.starved - clock.starved.shift(), larger = $('buffer').selectedIndex + 1
+  if (since < .1*state.rate || larger >= $('buffer').length || state.source !== 'microphone') return
+  $('buffer').selectedIndex = larger
+  reopen()?.then(() => say(`This device is slow, so the sound got a buffer of ${1000*$('buffer').value} ms.`))
+}
+
+function reopen() { // the audio context, with another buffer; who sings goes on
+  const old = context, singing = state.source === 'microphone'
+  if (!old) return
   stop(false)
   clearTimeout(rest)
   context = node = null
   listened = null
   old.close()
-  sing().then(() => say(`This device is slow, so the sound was given ${Math.round(1000*hint)} ms more.`))
+  if (singing) return sing()
 }
+$('buffer').onchange = reopen
 
 // ----------------------------------------------------------------------------------------------------------- drawing
 
