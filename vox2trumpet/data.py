@@ -114,7 +114,7 @@ class Crops(Dataset):
         self.epoch = 0
         self.frames, shares = zip(*(_frames_and_share(p, sr, hop) for p in self.files))
         self.widest = widest or max(shares)
-        self.known = taught_shares(shares, self.widest)
+        self.known = taught_shares(shares, self.widest) # per file; a share close to the widest counts as 1
         starts = [admissible_starts(n, self.size, least) for n in self.frames]
         self.first = np.array([s.start for s in starts])   # admissible start of each file
         self.ends = np.cumsum([len(s) for s in starts])    # where each file ends on the line

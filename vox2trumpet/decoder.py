@@ -43,7 +43,7 @@ def noise_power_matrix(
     bands = torch.eye(n_bands)[:, None].repeat(1, frames, 1)
     y, _ = filtered_noise(bands, white=click, hop=hop)
     R = torch.fft.rfft(y.double())
-    c = weight(torch.fft.rfftfreq(n, 1/sr).double())*2/n # twice: both halves of the circle
+    c = weight(torch.fft.rfftfreq(n, 1/sr).double())*2/n # twice: each bin stands for its mirror image, too
     c[0] /= 2
     if n % 2 == 0: c[-1] /= 2
     return ((R*c) @ R.mH).real.float()
