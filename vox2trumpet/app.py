@@ -67,7 +67,7 @@ def play(
     rate = rate or usual_rate(instrument.config)
     drawn = drawable_rate(own, hop, rate)
     if n is None: n = round(len(controls.f0)*hop*rate/own)
-    n, block = round(n*drawn/rate), min(block, block*3*own//drawn)
+    n, block = round(n*drawn/rate), min(block, block*3*own//drawn) # above three times the model's rate, shorter blocks: they bound the memory
     air = None if controls.breath is None else controls.breath[None]
     def draw(done=0):
         for y in stream(instrument, controls.f0[None], controls.loudness[None], block, seed, air, style, room, drawn):

@@ -71,7 +71,7 @@ def harmonics(
     top: float|None=None,           # Hz, where partials end; half of `sr` or of `rate` if None
 ) -> tuple[Tensor, HarmonicState|None]: # sound, (batch, samples), and the state for the next piece
     "Add up sines at the multiples of `f0`, as `harmonic_synth` does. `ValueError` if the shapes differ."
-    drawn = samples_per_frame(sr, hop, rate or sr)
+    drawn = samples_per_frame(sr, hop, rate or sr) # samples of sound per frame; hop unless there is a rate
     top = min(top or sr/2, (rate or sr)/2)
     if f0.shape != amps.shape[:2]:
         raise ValueError(f'f0 {tuple(f0.shape)} and amps {tuple(amps.shape)} differ in batch or frames')
