@@ -397,7 +397,7 @@ def encode_file(
     find_tracker(tracker) # an unknown one is refused before anything is read
     with open_audio(src, rate) as audio:
         notes, levels = Inspector(audio, bin_hz, comb_kernels, progress), []
-        # small blocks keep memory low: `tee` holds on to 57 of them
+        # small blocks keep memory low: `tee` keeps those that only one of its two readers has had, up to 57
         decoded = rechunk(read_blocks(audio, sr, look=notes.decoded, warn=notes.warnings), sr)
         for_pitch, for_loudness = tee(decoded)
         held = -(-256//hop) # frames by which each end is held, as `loudness` does
