@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['below_nyquist', 'harmonic_synth', 'HarmonicState', 'harmonics', 'white_noise', 'filtered_noise_plain', 'NoiseState',
-           'filtered_noise', 'filtered_noise_stft', 'synthesize']
+           'filtered_noise', 'synthesize']
 
 # %% ../nbs/00_synth.ipynb #304717d1
 import torch
@@ -190,19 +190,6 @@ def filtered_noise(
     if state is not None: y = y + F.pad(state.tail, (0, y.shape[1] - state.tail.shape[1]))
     rest = None if last else NoiseState(frames, held, x[:, size:], y[:, stop-start:])
     return y[:, :stop-start], rest
-
-# %% ../nbs/00_synth.ipynb #1e87333e
-def filtered_noise_stft(
-    mags: Tensor,   # gain of each band from 0 Hz to Nyquist, (batch, frames, bands)
-    white: Tensor,  # white noise, (batch, frames*hop)
-    hop: int=hop,   # samples per frame
-    n_fft: int=512, # samples per window
-) -> Tensor: # sound, (batch, frames*hop)
-    "Filter noise by multiplying its spectrogram by the gains."
-    window = torch.hann_window(n_fft, device=mags.device, dtype=mags.dtype)
-    X = torch.stft(white, n_fft, hop, window=window, return_complex=True) # (batch, bins, frames + 1)
-    G = F.interpolate(torch.cat([mags, mags[:, -1:]], 1), n_fft//2 + 1, mode='linear', align_corners=True)
-    return torch.istft(X*G.mT, n_fft, hop, window=window, length=white.shape[1])
 
 # %% ../nbs/00_synth.ipynb #cb254493
 def synthesize(
