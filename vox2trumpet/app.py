@@ -21,11 +21,11 @@ from .voicing import voicing
 from .mapping import Controls, map_to_instrument
 from .articulation import articulate, articulation_changes
 from .performance import perform, shape_sound
-from .notes import check_midi_name, save_notes, set_on_beat, to_notes
+from .notes import check_notes_name, save_notes, set_on_beat, to_notes
 from .decoder import Instrument, stream
 from .checkpoint import load_model
 from .report import report_caption, transfer_picture, warnings_of
-from .sources import check_names, check_source, name_of, path_of, place_for, rewindable, samples_of
+from .sources import check_names, check_sound_rate, check_source, name_of, place_for, rewindable, samples_of
 
 # %% ../nbs/06_app.ipynb #5d99a8e1
 def example_voices() -> list[Path]: # the default one first
@@ -85,16 +85,6 @@ def transfer_options() -> dict[str, Parameter]: # by name
     "Collect what a user may choose: the options of all stages, and how sound and notes are written."
     return options_of(*stages, save_audio, set_on_beat)
 
-# %% ../nbs/06_app.ipynb #0debc2df
-def check_sound_rate(
-    out,       # as for `transfer`
-    rate: int, # samples/s
-):
-    "Raise `ValueError` for a rate that a kind of file cannot have."
-    rates = 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000
-    if path_of(out) and path_of(out).suffix.lower() == '.mp3' and rate not in rates:
-        raise ValueError(f"an mp3 cannot have {rate} samples/s; it can have {', '.join(map(str, rates))}")
-
 # %% ../nbs/06_app.ipynb #81ebefe6
 def full_report(
     report: dict,        # from `map_to_instrument`
@@ -117,19 +107,6 @@ def full_report(
         tracker=chosen['tracker'], style=chosen['style'] or instrument.config.get('style'), room=chosen['room'],
         articulation=dict(amount=chosen['articulation'], **articulation_changes(mapped, articulated)),
         performance=added, warnings=found)
-
-# %% ../nbs/06_app.ipynb #051427f2
-def check_notes_name(
-    midi,          # as for `transfer`
-    src,           # the voice
-    options: dict, # that the user gave
-):
-    "Raise `ValueError` if notes cannot be written as the user wants it."
-    asked = [name for name, p in options_of(set_on_beat).items() if options.get(name, p.default) != p.default]
-    if midi is None and asked: raise ValueError(f'{asked[0]} is about notes in a file: name it, too, such as --midi notes.mid')
-    if midi is None: return
-    if path_of(midi) is None: raise ValueError('the notes need the name of a file, ending in .mid')
-    check_midi_name(midi, src)
 
 # %% ../nbs/06_app.ipynb #12a008f1
 def transfer(

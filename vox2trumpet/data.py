@@ -12,7 +12,6 @@ import numpy as np, torch
 from fastcore.basics import patch
 from pathlib import Path
 from typing import Callable
-from torch import Tensor
 from torch.utils.data import Dataset
 from .options import shown
 from .core import floor_db, hop, sr, whole_file

@@ -20,11 +20,11 @@ from .mapping import Controls, best_octave, instrument_range, map_to_instrument
 from .performance import perform
 from .decoder import Instrument
 from .checkpoint import load_model
-from .sources import check_names, check_source, name_of, path_of, place_for, rewindable, samples_of
+from .sources import check_names, check_sound_rate, check_source, name_of, path_of, place_for, rewindable, samples_of
 from .notes import Note, velocity_db
 from .phrasing import notes_to_controls
 from .report import describe_time
-from .app import check_sound_rate, play, usual_rate
+from .app import play, usual_rate
 
 # %% ../nbs/06j_midi.ipynb #40906011
 largest = 2**21 # bytes; a symphony has 2**18

@@ -6,7 +6,7 @@
 __all__ = ['midi_endings', 'Note', 'velocity_db', 'db_velocity', 'frame_weights', 'onset_evidence', 'cut_notes', 'sung_spans',
            'to_notes', 'key_offset', 'keys_of', 'draw_notes', 'draw_roll', 'notes_picture', 'find_tempo', 'Beat',
            'fit_beat', 'set_on_beat', 'write_midi', 'check_midi_name', 'check_picture_name', 'note_options',
-           'save_notes', 'transcribe', 'finish_notes']
+           'save_notes', 'check_notes_name', 'transcribe', 'finish_notes']
 
 # %% ../nbs/06e_notes.ipynb #53681be2
 import sys
@@ -415,6 +415,19 @@ def save_notes(
               for n, name in zip(placed, names)]
     on_beat = dict(beat_begins=round(beat.begins, 3), off_beat_ms=round(beat.off_ms, 1)) if options.get('quantize') else {}
     return dict(midi=str(out), tempo=round(beat.tempo, 2), **on_beat, notes=listed)
+
+# %% ../nbs/06e_notes.ipynb #051427f2
+def check_notes_name(
+    midi,          # as for `transfer`
+    src,           # the voice
+    options: dict, # that the user gave
+):
+    "Raise `ValueError` if notes cannot be written as the user wants it."
+    asked = [name for name, p in options_of(set_on_beat).items() if options.get(name, p.default) != p.default]
+    if midi is None and asked: raise ValueError(f'{asked[0]} is about notes in a file: name it, too, such as --midi notes.mid')
+    if midi is None: return
+    if path_of(midi) is None: raise ValueError('the notes need the name of a file, ending in .mid')
+    check_midi_name(midi, src)
 
 # %% ../nbs/06e_notes.ipynb #31b166d8
 def transcribe(
