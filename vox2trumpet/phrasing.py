@@ -115,18 +115,21 @@ def held_pitch(
     "Let a pitch scoop, drift, swing and jitter as it did in a measured note."
     start = onset_shape(n, .8*drawn_size(drawn, 'scoop', 35), 1.1*drawn_size(drawn, 'slope', 100))
     middle = slice(10, n - 4) if n >= 30 else slice(0, n)
+    vibrato = np.isfinite(drawn['rate'])
     slow = smooth(slow_noise(n, 60, rng))
-    drift = .8*drawn_size(drawn, 'drift', 30, n/5)
+    if vibrato: slow = smooth(slow) # what is left of it near 3 Hz would disguise the rate
+    drift = drawn_size(drawn, 'drift', 30, n/5)
     slow *= max(drift - np.ptp(smooth(start[middle])), .25*drift)/max(np.ptp(smooth(slow[middle])), 1e-6)
     rates = trumpeters_habits()['rate']
-    rate = drawn['rate'] if np.isfinite(drawn['rate']) else rng.choice(rates[np.isfinite(rates)])
-    cycles = np.cumsum(rate/100*(1 + .05*slow_noise(n, 25, rng))) + rng.random()
+    rate = drawn['rate'] if vibrato else rng.choice(rates[np.isfinite(rates)])
+    cycles = np.cumsum(rate/100*(1 + .03*slow_noise(n, 25, rng))) + rng.random()
     swing = np.clip((np.arange(n) - 14)/6, 0, 1)*np.sin(2*np.pi*cycles)
     fast = slow_noise(n, 4, rng)
     fast = sized(fast - smooth(fast, 9), min(2.7*drawn_size(drawn, 'jitter', 1.6, .8), 3.5))
     cents = start + slow - slow.mean() + fast
     if n >= 49: # where an extent is measured: what the curve has already counts
-        wanted = (1.15*drawn_size(drawn, 'extent', 12))**2/2
+        extent = 1.3*drawn_size(drawn, 'extent', 12) # the encoder hears swings of this size smaller than they are
+        wanted = (extent if vibrato else min(extent, 7.8))**2/2
         there, more = ((x[middle] - smooth(x[middle]))[4:-4].var() for x in (cents, swing))
         cents += swing*np.sqrt(max(0., wanted - there)/max(more, .02))
     return cents - np.median(cents[6:n-4] if n > 14 else cents[n//3:])
@@ -284,7 +287,7 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
     rng, levels = np.random.default_rng(seed), written_levels(notes, stats)
     slurred = list(slurred) or [False]*len(notes)
     quiet = stats_percentile(stats, 'loudness', 50) - 60 if stats and 'loudness' in stats else -80.
-    drawn, held = [], []
+    drawn, lean = [], []
     for i, note in enumerate(notes):
         touches = i > 0 and note.start - notes[i-1].end < .04
         leap = abs(note.pitch - notes[i-1].pitch) if i else 0.
@@ -294,9 +297,10 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
         if sung(note): d |= dict(attack=25., fall=40.) # its expression has them
         drawn.append(d)
         frames = max(4, int(np.ceil(100*(note.end - note.start))))
-        held.append((habits*held_pitch(frames, d, rng)*(not moves(note.bend)), habits*held_level(frames, d, rng)*(not moves(note.expression))))
+        lean.append(habits*held_level(frames, d, rng)*(not moves(note.expression)))
     joins = [sung_join(note) if i and sung(note) and sung(notes[i-1]) and note.start - notes[i-1].end < .04 else
-             join_notes(notes[i-1] if i else None, note, (levels[i-1] if i else 0., levels[i]), drawn[i], drawn[i-1], (held[i-1][1][-5:].mean(), held[i][1][:5].mean()))
+             join_notes(notes[i-1] if i else None, note, (levels[i-1] if i else 0., levels[i]), drawn[i], drawn[i-1],
+                        (lean[i-1][-5:].mean(), lean[i][:5].mean()))
              for i, note in enumerate(notes)]
     for i, note in enumerate(notes):
         join, after = joins[i], joins[i+1] if i + 1 < len(notes) else join_notes(note, Note(note.end + 9, note.end + 10, 0), (0., 0.), drawn[i], drawn[i])
@@ -306,7 +310,9 @@ def phrase_pieces(notes, stats, habits, seed, slurred):
         last = int(np.ceil(100*min(after.seam, after.fall[0][-1]) - 1e-6))
         k = np.arange(first, max(last, first + 1))
         t, shift = k/100, first - round(100*note.start)
-        pitch, body = (over_time(x, len(k), shift) for x in held[i])
+        early = 0 if join.slur else max(0, round(100*(note.start - join.rise[0][-2]))) # frames that sound before the written start
+        pitch = habits*held_pitch(len(lean[i]) + early, drawn[i], rng)*(not moves(note.bend))
+        pitch, body = over_time(pitch, len(k), shift + early), over_time(lean[i], len(k), shift)
         if len(note.bend): pitch = pitch + 100*over_time(note.bend, len(k), shift)
         if len(note.expression): body = body + over_time(note.expression, len(k), shift)
         pitch = pitch + 100*(note.pitch - 69)
