@@ -6,7 +6,7 @@
 __all__ = ['stages', 'example_voices', 'voice_names', 'usual_rate', 'play', 'transfer_options', 'transfer']
 
 # %% ../nbs/06_app.ipynb #5c0e19b9
-import csv, math, time, warnings
+import csv, time, warnings
 import numpy as np
 from contextlib import nullcontext
 from importlib.resources import files
@@ -24,7 +24,7 @@ from .performance import perform, shape_sound
 from .notes import check_notes_name, save_notes, set_on_beat, to_notes
 from .decoder import Instrument, stream
 from .checkpoint import load_model
-from .report import report_caption, transfer_picture, warnings_of
+from .report import full_report, report_caption, transfer_picture
 from .sources import check_names, check_sound_rate, check_source, name_of, place_for, rewindable, samples_of
 
 # %% ../nbs/06_app.ipynb #5d99a8e1
@@ -85,29 +85,6 @@ def transfer_options() -> dict[str, Parameter]: # by name
     "Collect what a user may choose: the options of all stages, and how sound and notes are written."
     return options_of(*stages, save_audio, set_on_beat)
 
-# %% ../nbs/06_app.ipynb #81ebefe6
-def full_report(
-    report: dict,        # from `map_to_instrument`
-    recording, sung,     # what was heard
-    mapped: Controls,    # before articulation
-    articulated: Controls, # after it
-    gain: float,         # that `save_audio` applied
-    instrument,          # an `Instrument`
-    options: dict,       # that the user gave
-    rate: int,           # of the sound, samples/s
-) -> dict:
-    "Report what was heard and played, with which options, and what is wrong with the recording."
-    known = transfer_options()
-    chosen = {name: options.get(name, p.default) for name, p in known.items()}
-    added = {name: value for name, value in pick(options, perform).items() if value != known[name].default}
-    found = [*recording.warnings, *report.get('warnings', []), *warnings_of(recording, sung)]
-    return report | recording._asdict() | dict(
-        instrument=(instrument.card or {}).get('name') or 'instrument',
-        sample_rate=rate, turned_down_db=max(0., -20*math.log10(gain)),
-        tracker=chosen['tracker'], style=chosen['style'] or instrument.config.get('style'), room=chosen['room'],
-        articulation=dict(amount=chosen['articulation'], **articulation_changes(mapped, articulated)),
-        performance=added, warnings=found)
-
 # %% ../nbs/06_app.ipynb #12a008f1
 def transfer(
     src,                            # the voice: a file, '-' for standard input, an open file, or samples, (samples,) or (channels, samples)
@@ -150,7 +127,7 @@ def transfer(
         length           = round(recording.samples*rate/heard)
         sound            = play(instrument, controls, length, progress=playing, **of(play) | dict(rate=rate))
         gain = save_audio(part, sound, rate, bits)
-        report = full_report(report, recording, sung, mapped, articulated, gain, instrument, options, rate)
+        report = full_report(report, recording, sung, mapped, articulated, gain, instrument, options, rate, transfer_options())
         notes = to_notes(mapped, step/heard) if midi or (plot or draw) and report['seconds'] < 120 else [] # in a longer picture nobody could read them
         if midi: report |= save_notes(notes, sheet, Path(name_of(src)).stem, options.get('key'), **of(set_on_beat)) | dict(midi=str(midi))
         shown_notes = notes if report['seconds'] < 120 else []

@@ -5,18 +5,21 @@
 # %% auto #0
 __all__ = ['fractions', 'style_words', 'grey', 'gold', 'note_colour', 'describe_shift', 'describe_level', 'describe_articulation',
            'describe_performance', 'style_label', 'report_lines', 'report_caption', 'describe_time', 'warnings_of',
-           'pitch_axis', 'wave_outline', 'file_loudness', 'curve_outline', 'draw_curves', 'svg_style',
+           'full_report', 'pitch_axis', 'wave_outline', 'file_loudness', 'curve_outline', 'draw_curves', 'svg_style',
            'transfer_picture']
 
 # %% ../nbs/06h_report.ipynb #7bd47822
 import math, threading
 import numpy as np, soundfile as sf, torch
 from pathlib import Path
+from .options import pick
 from .core import floor_db, framed, note_name, rechunk
 from .audio import decode_blocks, open_audio
 from .inspection import Recording, two_voices_from
 from .encoder import Features, frame_loudness
 from .mapping import Controls
+from .articulation import articulation_changes
+from .performance import perform
 from .voicing import Voicing
 from .notes import draw_notes
 
@@ -162,6 +165,29 @@ def warnings_of(
     elif sung.hum.sum() > 100:
         found.append('hum, and nothing else, where nobody sings: keep cables away from power supplies')
     return found
+
+# %% ../nbs/06h_report.ipynb #81ebefe6
+def full_report(
+    report: dict,        # from `map_to_instrument`
+    recording, sung,     # what was heard
+    mapped: Controls,    # before articulation
+    articulated: Controls, # after it
+    gain: float,         # that `save_audio` applied
+    instrument,          # an `Instrument`
+    options: dict,       # that the user gave
+    rate: int,           # of the sound, samples/s
+    known: dict,         # all that a user may choose, by name: `transfer_options`
+) -> dict:
+    "Report what was heard and played, with which options, and what is wrong with the recording."
+    chosen = {name: options.get(name, p.default) for name, p in known.items()}
+    added = {name: value for name, value in pick(options, perform).items() if value != known[name].default}
+    found = [*recording.warnings, *report.get('warnings', []), *warnings_of(recording, sung)]
+    return report | recording._asdict() | dict(
+        instrument=(instrument.card or {}).get('name') or 'instrument',
+        sample_rate=rate, turned_down_db=max(0., -20*math.log10(gain)),
+        tracker=chosen['tracker'], style=chosen['style'] or instrument.config.get('style'), room=chosen['room'],
+        articulation=dict(amount=chosen['articulation'], **articulation_changes(mapped, articulated)),
+        performance=added, warnings=found)
 
 # %% ../nbs/06h_report.ipynb #e20bebc3
 grey, gold, note_colour = '#7588a3', '#d98a00', '#2a7f3e' # voice, trumpet, its notes
