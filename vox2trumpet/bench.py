@@ -15,7 +15,6 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Annotated, Callable, NamedTuple
 from torch import Tensor, nn
-from torch.nn import functional as F
 from .options import Option
 from .core import hop, sr
 from .audio import load_audio, save_audio
@@ -197,7 +196,7 @@ def filtered_noise_stft(
     "Filter noise by multiplying its spectrogram by the gains."
     window = torch.hann_window(n_fft, device=mags.device, dtype=mags.dtype)
     X = torch.stft(white, n_fft, hop, window=window, return_complex=True) # (batch, bins, frames + 1)
-    G = F.interpolate(torch.cat([mags, mags[:, -1:]], 1), n_fft//2 + 1, mode='linear', align_corners=True)
+    G = nn.functional.interpolate(torch.cat([mags, mags[:, -1:]], 1), n_fft//2 + 1, mode='linear', align_corners=True)
     return torch.istft(X*G.mT, n_fft, hop, window=window, length=white.shape[1])
 
 # %% ../nbs/08_bench.ipynb #81df3f20
@@ -209,9 +208,8 @@ def noise_rows(
 ) -> list:
     "Time filtered noise, forward + backward, against an STFT mask and against an FFT per frame."
     x, few = random_notes(batch, seconds, 1, bands), random_notes(2, seconds, 1, bands)
-    exact = few.to(torch.float64)
     def fast(mags, white): return filtered_noise(mags, white)[0]
-    reference = filtered_noise_plain(exact.mags, exact.white)
+    reference = filtered_noise_plain(few.mags.double(), few.white.double())
     error = ((fast(few.mags, few.white) - reference).abs().max()/reference.abs().max()).item()
     def run(f): return lambda: gradients(lambda mags: f(mags, x.white), x.mags)
     mask = partial(filtered_noise_stft, n_fft=4*hop) # three quarters of overlap, the default of `torch.stft`

@@ -549,8 +549,6 @@ crepe_window = 1024             # samples
 cents_per_bin = 20
 first_cent = 1997.3794084376191 # bin 0, in cents above 10 Hz
 bn_eps = 0.0010000000474974513  # of batch norm, as its authors trained it
-
-# %% ../nbs/00a_kernels.ipynb #f8de6865
 bin_hz = 10*2**((first_cent + cents_per_bin*np.arange(360))/1200) # (360,) Hz
 
 # %% ../nbs/00a_kernels.ipynb #e48f2c9b
