@@ -109,8 +109,9 @@ def transfer(
     instrument.style_one_hot(options.get('style'), instrument.M) # an unknown style is refused here
     own, hop = instrument.config['sr'], instrument.config['hop']
     heard, step = listening_grid(own, hop)
-    wanted = options.get('rate') or (int(sr) if sr and out is None else usual_rate(instrument.config)) # of the samples returned
-    rate = options.get('rate') or min(max(wanted, own), 192_000) # of what is drawn
+    usual = int(sr) if sr and out is None else usual_rate(instrument.config)
+    wanted = options.get('rate') or usual # of the samples returned
+    rate = options.get('rate') or min(max(usual, own), 192_000) # of what is drawn
     check_sound_rate(out, rate)
     bits = options.get('bits') if out is not None else 32
     def of(stage): return pick(options, stage)
@@ -127,11 +128,18 @@ def transfer(
         length           = round(recording.samples*rate/heard)
         sound            = play(instrument, controls, length, progress=playing, **of(play) | dict(rate=rate))
         gain = save_audio(part, sound, rate, bits)
-        report = full_report(report, recording, sung, mapped, articulated, gain, instrument, options, rate, transfer_options())
-        notes = to_notes(mapped, step/heard) if midi or (plot or draw) and report['seconds'] < 120 else [] # in a longer picture nobody could read them
-        if midi: report |= save_notes(notes, sheet, Path(name_of(src)).stem, options.get('key'), **of(set_on_beat)) | dict(midi=str(midi))
-        shown_notes = notes if report['seconds'] < 120 else []
-        if plot: transfer_picture(source, part, voice, controls, hop*rate/own, drawing, report_caption(report), rate=sr and int(sr), notes=shown_notes)
+        report = full_report(report, recording, sung, mapped, articulated, gain, instrument, options, rate,
+                             transfer_options())
+        brief = report['seconds'] < 120 # in the picture of a longer sound nobody could read the notes
+        notes = to_notes(mapped, step/heard) if midi or (plot or draw) and brief else []
+        if midi:
+            title = Path(name_of(src)).stem
+            report |= save_notes(notes, sheet, title, options.get('key'), **of(set_on_beat)) | dict(midi=str(midi))
+        shown_notes = notes if brief else []
+        if plot:
+            caption = report_caption(report)
+            transfer_picture(source, part, voice, controls, hop*rate/own, drawing, caption,
+                             rate=sr and int(sr), notes=shown_notes)
         if draw: draw(source, part, voice, controls, hop*rate/own, report, shown_notes)
         samples = samples_of(part, src, wanted, sr) if out is None else None
     elapsed = time.perf_counter() - start
