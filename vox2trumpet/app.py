@@ -19,7 +19,7 @@ from .rates import drawable_rate, listening_grid, samples_per_frame
 from .encoder import encode_file
 from .voicing import voicing
 from .mapping import Controls, map_to_instrument
-from .articulation import articulate, articulation_changes
+from .articulation import articulate
 from .performance import perform, shape_sound
 from .notes import check_notes_name, save_notes, set_on_beat, to_notes
 from .decoder import Instrument, stream

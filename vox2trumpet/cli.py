@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Callable, Iterator, NamedTuple, get_args, get_origin
+from typing import Annotated, Callable, NamedTuple, get_args, get_origin
 from typer.core import TyperGroup
 from .options import Option, Parameter, check_value, error_sentence, options_of, range_text, shown
 

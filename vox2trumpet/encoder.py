@@ -9,7 +9,7 @@ __all__ = ['periodicity_fit', 'trackers', 'bin_weights', 'frame_loudness', 'loud
 
 # %% ../nbs/01_encoder.ipynb #03ec7d19
 import importlib.util
-import numpy as np, torch, torch.nn.functional as F
+import numpy as np, torch
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import chain, islice, tee

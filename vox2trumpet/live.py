@@ -137,7 +137,7 @@ def packaged_file(
 
 # %% ../nbs/06d_live.ipynb #1b04d15e
 def wasm_runtime():
-    "Make a wasmtime engine that keeps what it compiled, unless there is no room for that."
+    "Make a wasmtime engine that keeps what it compiled, where it can."
     import wasmtime
     try:
         config = wasmtime.Config()

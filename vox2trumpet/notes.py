@@ -18,7 +18,7 @@ from .core import floor_db, note_name, one_thread, runs, whole_file
 from .options import Option, Parameter, check_value, options_of, pick, shown
 from .encoder import encode_file
 from .voicing import voicing
-from .mapping import Controls, keys, map_to_instrument
+from .mapping import Controls, map_to_instrument
 from .articulation import in_cents
 from .sources import check_source, name_of, path_of, pictures, rewindable
 

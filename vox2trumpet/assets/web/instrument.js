@@ -216,7 +216,10 @@ function buttons() {
   $('sung').textContent = $('note').textContent = '–'
   $('cents').textContent = ''
 }
-function busy(yes) { for (const b of document.querySelectorAll('.start button')) b.disabled = yes }
+function busy(yes) { // the buffer stays as it is while something begins or is recorded
+  for (const b of document.querySelectorAll('.start button')) b.disabled = yes
+  $('buffer').disabled = yes || state.recording
+}
 
 async function list_microphones() {
   const devices = (await navigator.mediaDevices.enumerateDevices()).filter(d => d.kind === 'audioinput' && d.label && d.deviceId !== 'default')
@@ -331,6 +334,7 @@ function record(yes) {
   state.recording = yes
   $('record').textContent = yes ? 'Stop recording' : 'Record'
   $('record').setAttribute('aria-pressed', yes)
+  $('buffer').disabled = yes
   node.port.postMessage({record: yes})
 }
 $('record').onclick = () => record(!state.recording)
@@ -454,10 +458,10 @@ function enough() { // a device that cannot keep up gets a larger buffer
   reopen()?.then(() => say(`This device is slow, so the sound got a buffer of ${1000*$('buffer').value} ms.`))
 }
 
-function reopen() { // the audio context, with another buffer; who sings goes on
+function reopen() { // the audio context, with another buffer; a singer goes on, a file stops
   const old = context, singing = state.source === 'microphone'
   if (!old) return
-  stop(false)
+  stop(!singing)
   clearTimeout(rest)
   context = node = null
   listened = null
